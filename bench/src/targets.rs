@@ -1,0 +1,123 @@
+//! What Stead is meant to reach, and whether it did.
+
+use crate::results::Results;
+
+/// What a measured value must be.
+#[derive(Clone, Copy)]
+enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+/// What is compared with the bound.
+#[derive(Clone, Copy)]
+enum Value {
+    /// Stead's own figure.
+    Own(&'static str),
+    /// Stead's figure divided by that of another program.
+    Ratio(&'static str, &'static str),
+}
+
+/// One target.
+pub struct Target {
+    what: &'static str,
+    metric: &'static str,
+    value: Value,
+    bound: Bound,
+}
+
+const fn target(what: &'static str, metric: &'static str, value: Value, bound: Bound) -> Target {
+    Target { what, metric, value, bound }
+}
+
+use Bound::{AtLeast, AtMost};
+use Value::{Own, Ratio};
+
+/// All of them.
+pub const ALL: [Target; 15] = [
+    target("attach, of tmux's time", "attach", Ratio("p50 ms", "tmux"), AtMost(0.6)),
+    target("key echo, of tmux's time", "echo", Ratio("p50 ms", "tmux"), AtMost(1.0)),
+    target("key echo, of a bare terminal's time", "echo", Ratio("p50 ms", "bare"), AtMost(2.0)),
+    target("drain attached, of tmux's rate", "drain", Ratio("attached MB/s", "tmux"), AtLeast(5.0)),
+    target(
+        "drain attached, of a bare terminal's rate",
+        "drain",
+        Ratio("attached MB/s", "bare"),
+        AtLeast(0.7),
+    ),
+    target("drain coloured, of tmux's rate", "drain", Ratio("coloured MB/s", "tmux"), AtLeast(5.0)),
+    target(
+        "drain coloured, of a bare terminal's rate",
+        "drain",
+        Ratio("coloured MB/s", "bare"),
+        AtLeast(0.7),
+    ),
+    target("create, of tmux's time", "create", Ratio("p50 ms", "tmux"), AtMost(1.0)),
+    target("an idle session, MB", "memory", Own("per session MB"), AtMost(1.0)),
+    target(
+        "the hold of a session that printed 1 GB, MB",
+        "history",
+        Own("of it the session's process MB"),
+        AtMost(4.0),
+    ),
+    target(
+        "attach with 1 GB of history, of an empty one",
+        "history",
+        Own("full / empty"),
+        AtMost(1.2),
+    ),
+    target("search, MB/s", "history", Own("search MB/s"), AtLeast(500.0)),
+    target("1,000 idle sessions, % of a core", "crowd", Own("cpu % of a core"), AtMost(0.2)),
+    target("1,000 sessions listed, ms", "crowd", Own("list p50 ms"), AtMost(50.0)),
+    target("1,000 sessions, all listed", "crowd", Own("listed"), AtLeast(1000.0)),
+];
+
+/// A target beside what was measured.
+#[derive(serde::Serialize)]
+pub struct Verdict {
+    /// In words.
+    pub what: &'static str,
+    /// The bound, as it is printed.
+    pub bound: String,
+    /// What was measured.
+    pub measured: f64,
+    /// True if the target was met.
+    pub met: bool,
+}
+
+impl Target {
+    /// The verdict, if what it needs was measured.
+    pub fn verdict(&self, results: &Results) -> Option<Verdict> {
+        let measured = match self.value {
+            Own(name) => results.get(self.metric, "stead", name)?,
+            Ratio(name, peer) => {
+                results.get(self.metric, "stead", name)? / results.get(self.metric, peer, name)?
+            }
+        };
+        let (bound, met) = match self.bound {
+            AtMost(bound) => (format!("≤ {bound}"), measured <= bound),
+            AtLeast(bound) => (format!("≥ {bound}"), measured >= bound),
+        };
+        Some(Verdict { what: self.what, bound, measured, met })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ratio_is_judged_against_its_bound() {
+        let mut results = Results::default();
+        let echo = || ALL.iter().find(|t| t.what.starts_with("key echo, of tmux")).unwrap();
+        assert!(echo().verdict(&results).is_none());
+        results.figure("echo", "tmux", "p50 ms", 2.0);
+        results.figure("echo", "stead", "p50 ms", 2.5);
+        let verdict = echo().verdict(&results).unwrap();
+        assert!(!verdict.met && (verdict.measured - 1.25).abs() < 1e-9);
+        let mut results = Results::default();
+        results.figure("echo", "tmux", "p50 ms", 2.0);
+        results.figure("echo", "stead", "p50 ms", 2.0);
+        assert!(echo().verdict(&results).unwrap().met);
+    }
+}

@@ -1,0 +1,5 @@
+//! `stead-hold`: holds one session. Needs no steward.
+
+fn main() -> std::process::ExitCode {
+    stead_hold::cli::main()
+}
