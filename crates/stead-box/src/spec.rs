@@ -1,0 +1,152 @@
+//! What a sandbox is made of. The engine writes it; every path is of this host and absolute unless said otherwise.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use stead_file::declared::{Egress, Port};
+
+/// A sandbox to be started.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spec {
+    /// The machine's name.
+    pub name: String,
+    /// Its host name inside.
+    pub hostname: String,
+    /// The folder for this run, made by the engine (mode 0700): `run.json`, `net.sock`, `egress.log`.
+    pub run: PathBuf,
+    /// What the root is made of.
+    pub base: Base,
+    /// Frozen layers above the base, topmost first.
+    pub layers: Vec<PathBuf>,
+    /// Where changes go.
+    pub upper: Upper,
+    /// Who root inside is outside.
+    pub ids: Ids,
+    /// Folders of this host that appear inside.
+    pub binds: Vec<Bind>,
+    /// Limits.
+    pub limits: Limits,
+    /// Name of its cgroups below the engine's own group; unique on this host.
+    pub cgroup: String,
+    /// Its network; `None` is a namespace with nothing but a loopback and no process that serves it.
+    pub net: Option<Net>,
+    /// Whether containers may be made inside.
+    pub nested: bool,
+}
+
+/// What a root is made of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Base {
+    /// This host's own `/`, copy-on-write, without what [`crate::hide`] covers.
+    Host {
+        /// The layer that covers the secrets, made by [`crate::hide`].
+        cover: PathBuf,
+        /// Paths that are to be seen although they are hidden by default, copy-on-write.
+        show: Vec<PathBuf>,
+    },
+    /// A root file system in a folder; never written to.
+    Folder(PathBuf),
+}
+
+/// Where changes go.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Upper {
+    /// A layer on disk; it holds the folders `fs` and `work`.
+    Folder(PathBuf),
+    /// Memory, at most so many bytes.
+    Memory {
+        /// Bytes; `None` is half of the machine's memory limit, or of this host's memory.
+        size: Option<u64>,
+    },
+}
+
+/// Who root inside is outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ids {
+    /// Ids 0 to 65535 inside are these and the following outside. Needs root.
+    Range {
+        /// The first.
+        first: u32,
+    },
+    /// Root inside is the user who starts it; nobody else is inside. For an ordinary user.
+    Own,
+}
+
+/// A folder, file or socket of this host that appears inside.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Bind {
+    /// What.
+    pub host: PathBuf,
+    /// Where inside; made if it is not there. Never through a symbolic link.
+    pub inside: PathBuf,
+    /// Whether it may be written.
+    pub writable: bool,
+    /// Whether ids are shifted, so that files of this host's user belong to root inside (and what root inside makes
+    /// belongs to that user). Without, and where the kernel cannot: as they are.
+    pub shifted: bool,
+}
+
+/// Limits; `None` is none. One that cannot be set, or does not hold, is an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Bytes of memory, swap included.
+    pub memory: Option<u64>,
+    /// Processors, in thousandths.
+    pub cpus: Option<u32>,
+    /// Processes and threads.
+    pub processes: Option<u32>,
+}
+
+/// The network of a sandbox.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Net {
+    /// Where it may connect to.
+    pub egress: Egress,
+    /// Ports of this host that lead into it.
+    pub ports: Vec<Port>,
+    /// Ports of this host's loopback that it may use as its own.
+    pub host_ports: Vec<u16>,
+    /// Name servers; empty: those of this host's `/etc/resolv.conf`.
+    pub dns: Vec<IpAddr>,
+    /// Its own address, as other machines on its network see it.
+    pub address: Ipv4Addr,
+    /// Machines that it may reach by name.
+    pub peers: BTreeMap<String, Peer>,
+}
+
+/// Another machine on the same network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// The `net.sock` of its sandbox, which hands out connections into it.
+    pub socket: PathBuf,
+}
+
+/// A sandbox that runs: `run.json` in its run folder, and the line that `stead-box start` prints.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// The first process inside, by its number outside.
+    pub init: i32,
+    /// Its start time in clock ticks since boot (field 22 of `/proc/PID/stat`).
+    pub init_start: u64,
+    /// The process that serves its network, if it has one.
+    pub net: Option<i32>,
+    /// Its start time.
+    pub net_start: u64,
+    /// The kernel's boot id.
+    pub boot: String,
+    /// When it was started; milliseconds since the Unix epoch.
+    pub started: u64,
+    /// Its cgroups, which whoever enters must join: full paths of folders.
+    pub cgroups: Vec<PathBuf>,
+    /// Whether containers may be made inside: it decides the system call filter of whoever enters.
+    pub nested: bool,
+    /// What does not hold although nobody asked for it: "no cgroup could be made: …".
+    pub notes: Vec<String>,
+}

@@ -1,0 +1,1 @@
+//! What machines run on: one folder an engine, all behind [`stead_machine::Engine`].
