@@ -23,7 +23,7 @@ pub enum Command {
     Run(Run),
     /// Show a session; leave with ctrl-\ d
     Attach(Attach),
-    /// List sessions with what they are doing
+    /// List machines and sessions with what they are doing
     #[command(visible_alias = "list")]
     Ls(Ls),
     /// Print what is on a session's screen now
@@ -48,8 +48,41 @@ pub enum Command {
     Rm(Rm),
     /// Give a session another name
     Rename(Rename),
-    /// Start an ended session again; its agent takes up the conversation
-    Restart(Named),
+    /// Start an ended session again, its agent with its conversation; or a machine
+    Restart(Restart),
+    /// Run a command inside a machine and hand on its exit status
+    Exec(Exec),
+    /// Open a shell inside a machine
+    Shell(Shell),
+    /// Copy files into or out of a machine
+    Cp(Cp),
+    /// Lead ports of this host into a machine for as long as this runs
+    Forward(Forward),
+    /// Write a first stead.toml
+    Init(Init),
+    /// Show what would change for the machines to be as stead.toml says (exit status 3: something would)
+    Plan(Plan),
+    /// Make the machines as stead.toml says
+    Apply(Apply),
+    /// Start machines
+    Up(Machines),
+    /// Stop machines; their states stay
+    Down(Machines),
+    /// Remove machines with their states and snapshots
+    Destroy(Destroy),
+    /// Show what a machine changed against its base
+    Diff(Diff),
+    /// Keep a machine's state, and put it back
+    #[command(subcommand)]
+    Snapshot(Snapshot),
+    /// Make a machine from another one's state
+    Clone(CloneMachine),
+    /// Put a machine's state into another machine
+    Move(Move),
+    /// Show what was done to machines
+    Operations(Operations),
+    /// Print the JSON Schema of stead.toml
+    Schema,
     /// List the agents that `run -a` knows
     Agents(Json),
     /// The daemon of this host
@@ -124,6 +157,234 @@ pub enum RestartWord {
     Resume,
     /// Whenever it ends, unless you killed it
     Always,
+}
+
+/// `stead restart`.
+#[derive(Debug, Args)]
+pub struct Restart {
+    /// The name of a session or a machine
+    pub name: String,
+    /// It is a machine's name
+    #[arg(short, long)]
+    pub machine: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub json: Json,
+}
+
+/// `stead exec`.
+#[derive(Debug, Args)]
+pub struct Exec {
+    /// The machine
+    pub machine: String,
+    /// Folder inside to start in
+    #[arg(short = 'C', long)]
+    pub cwd: Option<PathBuf>,
+    /// A variable for the command
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = variable)]
+    pub env: Vec<(String, String)>,
+    /// The command
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<String>,
+}
+
+/// `stead shell`.
+#[derive(Debug, Args)]
+pub struct Shell {
+    /// The machine
+    pub machine: String,
+    /// Folder inside to start in
+    #[arg(short = 'C', long)]
+    pub cwd: Option<PathBuf>,
+}
+
+/// `stead cp`.
+#[derive(Debug, Args)]
+pub struct Cp {
+    /// What to copy: PATH on this host, or MACHINE:PATH
+    pub from: String,
+    /// Where to: PATH on this host, or MACHINE:PATH
+    pub to: String,
+}
+
+/// `stead forward`.
+#[derive(Debug, Args)]
+pub struct Forward {
+    /// The machine
+    pub machine: String,
+    /// Ports: 8080, 8080:80, 0.0.0.0:8080:80
+    #[arg(required = true)]
+    pub ports: Vec<String>,
+}
+
+/// Where the stead file is.
+#[derive(Debug, Args)]
+pub struct SteadFile {
+    /// The stead file; stead.toml here or in a folder above by default
+    #[arg(short, long, value_name = "PATH")]
+    pub file: Option<PathBuf>,
+}
+
+/// `stead init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The folder; this one by default
+    pub folder: Option<PathBuf>,
+}
+
+/// `stead plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Only these machines
+    pub machines: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub file: SteadFile,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub json: Json,
+}
+
+/// `stead apply`.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// Only these machines
+    pub machines: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub file: SteadFile,
+    /// Do not ask before something is destroyed
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Machines that are worked on at once
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    pub parallel: usize,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub json: Json,
+}
+
+/// Machines by name.
+#[derive(Debug, Args)]
+pub struct Machines {
+    /// The machines
+    #[arg(required = true)]
+    pub machines: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub json: Json,
+}
+
+/// `stead destroy`.
+#[derive(Debug, Args)]
+pub struct Destroy {
+    /// The machines
+    #[arg(required = true)]
+    pub machines: Vec<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub json: Json,
+}
+
+/// `stead diff`.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// The machine
+    pub machine: String,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub json: Json,
+}
+
+/// `stead snapshot`.
+#[derive(Debug, Subcommand)]
+pub enum Snapshot {
+    /// Keep a machine's state as it is now
+    Create {
+        /// The machine
+        machine: String,
+        /// The snapshot's name; the time when absent
+        name: Option<String>,
+        /// Something to remember it by
+        #[arg(long, default_value = "")]
+        note: String,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        json: Json,
+    },
+    /// List a machine's snapshots
+    #[command(visible_alias = "list")]
+    Ls {
+        /// The machine
+        machine: String,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        json: Json,
+    },
+    /// Put a kept state back; the one that is replaced is kept as a snapshot first
+    Restore {
+        /// The machine
+        machine: String,
+        /// The snapshot
+        name: String,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        json: Json,
+    },
+    /// Remove snapshots
+    Rm {
+        /// The machine
+        machine: String,
+        /// The snapshots
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+}
+
+/// `stead clone`.
+#[derive(Debug, Args)]
+pub struct CloneMachine {
+    /// The machine to copy
+    pub from: String,
+    /// The machine to make
+    pub to: String,
+    /// From this snapshot instead of its present state
+    #[arg(short, long)]
+    pub snapshot: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub json: Json,
+}
+
+/// `stead move`.
+#[derive(Debug, Args)]
+pub struct Move {
+    /// The machine whose state goes
+    pub from: String,
+    /// The machine that gets it; its own state is kept as a snapshot first
+    pub to: String,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub json: Json,
+}
+
+/// `stead operations`.
+#[derive(Debug, Args)]
+pub struct Operations {
+    /// One operation, with all its steps
+    pub id: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub json: Json,
 }
 
 /// `stead attach`.
@@ -382,6 +643,14 @@ pub struct Completions {
 pub struct Man {
     /// The folder
     pub folder: PathBuf,
+}
+
+/// Reads `NAME=VALUE`.
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("a variable is written NAME=VALUE".into()),
+    }
 }
 
 /// Reads `250ms`, `30s`, `5m`, `2h`, `1d`; a plain number is seconds.

@@ -98,7 +98,21 @@ impl Steward {
     /// # Errors
     /// As [`Steward::get`].
     pub fn lines(&self, path: &str) -> Result<Lines<'_>, Failure> {
-        let response = self.runtime.block_on(self.request(Method::GET, path, Vec::new()))?;
+        self.lines_of(Method::GET, path, None::<&()>)
+    }
+
+    /// Has something done that tells how far it is, in lines of JSON.
+    ///
+    /// # Errors
+    /// As [`Steward::get`].
+    pub fn lines_of(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<Lines<'_>, Failure> {
+        let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
+        let response = self.runtime.block_on(self.request(method, path, body))?;
         Ok(Lines { steward: self, body: response.into_body(), buffer: Vec::new() })
     }
 

@@ -1,0 +1,252 @@
+//! The engine's trait: every call on a thread of its own, since all of it blocks.
+
+use super::core::Core;
+use super::made::{self, MOST};
+use super::state::{layer_path, read_state};
+use super::{Sandbox, diff, disk};
+use async_trait::async_trait;
+use stead_box::net;
+use stead_machine::engine::{Engine, Exec, Result};
+use stead_machine::model::{Abilities, Ability, Change, Observed, Remark, Snapshot, Wanted};
+use stead_machine::{EngineError, Steps};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+impl Sandbox {
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Arc<Core>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let core = self.core.clone();
+        tokio::task::spawn_blocking(move || work(core))
+            .await
+            .map_err(|e| EngineError::Failed(e.to_string()))?
+    }
+}
+
+#[async_trait]
+impl Engine for Sandbox {
+    fn name(&self) -> &'static str {
+        "sandbox"
+    }
+
+    fn abilities(&self) -> Abilities {
+        let root = self.core.root;
+        let as_root = |why: &str| if root { Ability::Yes } else { Ability::No(why.to_owned()) };
+        Abilities {
+            isolation: Ability::Yes,
+            limits: match stead_box::cgroup::can_limit() {
+                Ok(()) => Ability::Yes,
+                Err(why) => Ability::No(why),
+            },
+            disk_limit: as_root("only root can mount a file system of its own for it"),
+            egress: Ability::Yes,
+            ports: Ability::Yes,
+            shares: Ability::Yes,
+            snapshots: Ability::Yes,
+            live_snapshots: match stead_box::cgroup::can_limit() {
+                Ok(()) => Ability::Yes,
+                Err(why) => Ability::No(format!("its processes cannot be made to stand still: {why}")),
+            },
+            memory_snapshots: Ability::No(
+                "the memory of processes that share this host's kernel cannot be kept".into(),
+            ),
+            clone: Ability::Yes,
+            move_state: Ability::Yes,
+            diff: Ability::Yes,
+            ephemeral: Ability::Yes,
+            nested: Ability::Yes,
+        }
+    }
+
+    async fn check(&self, wanted: &Wanted) -> Result<Vec<Remark>> {
+        let wanted = wanted.clone();
+        self.blocking(move |core| Ok(remarks(&core, &wanted))).await
+    }
+
+    async fn observe(&self) -> Result<Vec<Observed>> {
+        self.blocking(|core| core.observe()).await
+    }
+
+    async fn look(&self, name: &str) -> Result<Option<Observed>> {
+        let name = name.to_owned();
+        self.blocking(move |core| core.look(&name)).await
+    }
+
+    async fn create(&self, wanted: &Wanted, steps: &Steps) -> Result<()> {
+        let (wanted, steps) = (wanted.clone(), steps.clone());
+        self.blocking(move |core| core.create(&wanted, &steps)).await
+    }
+
+    async fn start(&self, wanted: &Wanted, steps: &Steps) -> Result<()> {
+        let (wanted, steps) = (wanted.clone(), steps.clone());
+        self.blocking(move |core| core.start(&wanted, &steps)).await
+    }
+
+    async fn stop(&self, name: &str, steps: &Steps) -> Result<()> {
+        let (name, steps) = (name.to_owned(), steps.clone());
+        self.blocking(move |core| core.stop(&name, &steps)).await
+    }
+
+    fn needs_restart(&self, before: &Wanted, after: &Wanted) -> Vec<&'static str> {
+        made::restart_keys(before, after)
+    }
+
+    async fn change(&self, before: &Wanted, after: &Wanted, steps: &Steps) -> Result<()> {
+        let (before, after, steps) = (before.clone(), after.clone(), steps.clone());
+        self.blocking(move |core| core.change(&before, &after, &steps)).await
+    }
+
+    async fn destroy(&self, name: &str, steps: &Steps) -> Result<()> {
+        let (name, steps) = (name.to_owned(), steps.clone());
+        self.blocking(move |core| core.destroy(&name, &steps)).await
+    }
+
+    async fn exec(&self, name: &str, exec: &Exec) -> Result<std::process::Command> {
+        let (name, exec) = (name.to_owned(), exec.clone());
+        self.blocking(move |core| {
+            let made = core.made(&name)?;
+            if core.running(&name)?.is_none() {
+                return Err(EngineError::NotNow(format!("\"{name}\" does not run")));
+            }
+            let mut command = core.command(&name);
+            if let Some(cwd) = &exec.cwd {
+                command.arg("--cwd").arg(cwd);
+            }
+            for (key, value) in made.wanted.declared.env.iter().chain(&exec.env) {
+                command.arg("--env").arg(format!("{key}={value}"));
+            }
+            command.arg("--").args(&exec.command);
+            Ok(command)
+        })
+        .await
+    }
+
+    async fn connect(&self, name: &str, port: u16) -> Result<OwnedFd> {
+        let name = name.to_owned();
+        self.blocking(move |core| {
+            if core.running(&name)?.is_none() {
+                return Err(EngineError::NotNow(format!("\"{name}\" does not run")));
+            }
+            let socket = core.place.run(&name).join("net.sock");
+            net::client::connect(&socket, port)
+                .map_err(|e| EngineError::Failed(format!("port {port} of \"{name}\": {e}")))
+        })
+        .await
+    }
+
+    async fn snapshots(&self, name: &str) -> Result<Vec<Snapshot>> {
+        let name = name.to_owned();
+        self.blocking(move |core| core.all_kept(&name)).await
+    }
+
+    async fn snapshot(
+        &self,
+        name: &str,
+        snapshot: &str,
+        note: &str,
+        automatic: bool,
+        steps: &Steps,
+    ) -> Result<Snapshot> {
+        let (name, snapshot, note) = (name.to_owned(), snapshot.to_owned(), note.to_owned());
+        let steps = steps.clone();
+        self.blocking(move |core| core.snapshot(&name, &snapshot, &note, automatic, &steps)).await
+    }
+
+    async fn restore(&self, name: &str, snapshot: &str, steps: &Steps) -> Result<()> {
+        let (name, snapshot, steps) = (name.to_owned(), snapshot.to_owned(), steps.clone());
+        self.blocking(move |core| core.restore(&name, &snapshot, &steps)).await
+    }
+
+    async fn remove_snapshot(&self, name: &str, snapshot: &str, steps: &Steps) -> Result<()> {
+        let (name, snapshot, steps) = (name.to_owned(), snapshot.to_owned(), steps.clone());
+        self.blocking(move |core| core.remove_snapshot(&name, &snapshot, &steps)).await
+    }
+
+    async fn clone_machine(
+        &self,
+        from: &str,
+        snapshot: Option<&str>,
+        to: &Wanted,
+        steps: &Steps,
+    ) -> Result<()> {
+        let (from, snapshot) = (from.to_owned(), snapshot.map(ToOwned::to_owned));
+        let (to, steps) = (to.clone(), steps.clone());
+        self.blocking(move |core| core.clone_machine(&from, snapshot.as_deref(), &to, &steps)).await
+    }
+
+    async fn move_state(&self, from: &str, to: &str, steps: &Steps) -> Result<()> {
+        let (from, to, steps) = (from.to_owned(), to.to_owned(), steps.clone());
+        self.blocking(move |core| core.move_state(&from, &to, &steps)).await
+    }
+
+    async fn diff(&self, name: &str) -> Result<Vec<Change>> {
+        let name = name.to_owned();
+        self.blocking(move |core| {
+            let wanted = core.made(&name)?.wanted;
+            if wanted.declared.ephemeral {
+                return Err(EngineError::Cannot {
+                    what: "diff",
+                    why: "what an ephemeral machine writes lies in memory only".into(),
+                });
+            }
+            core.ensure_disk(&wanted, &Steps::none())?;
+            let state = read_state(&core.place, &wanted.state)?
+                .ok_or_else(|| EngineError::NotFound(format!("state \"{}\"", wanted.state)))?;
+            let layers: Vec<_> = std::iter::once(&state.top)
+                .chain(&state.frozen)
+                .map(|layer| layer_path(&core.place, layer).join("fs"))
+                .collect();
+            diff::diff(&layers, &core.base_folders(&state.image)?)
+        })
+        .await
+    }
+
+    async fn sweep(&self, steps: &Steps) -> Result<Vec<String>> {
+        let steps = steps.clone();
+        self.blocking(move |core| core.sweep(&steps)).await
+    }
+}
+
+fn remarks(core: &Core, wanted: &Wanted) -> Vec<Remark> {
+    let declared = &wanted.declared;
+    let mut remarks = Vec::new();
+    let mut refuse = |text: String| remarks.push(Remark { refused: true, text });
+    if wanted.number > MOST {
+        refuse(format!("there are ids for {MOST} sandboxes on a host, and this is number {}", wanted.number));
+    }
+    if let Some(size) = declared.disk.filter(|_| !declared.ephemeral) {
+        if !core.root {
+            refuse(
+                "disk: only root can limit what a sandbox writes; leave it out, or make it ephemeral \
+                 (what it writes lies in memory then)"
+                    .into(),
+            );
+        } else if size.bytes() < disk::LEAST {
+            refuse(format!("disk: {size} is less than a file system needs (16 MiB)"));
+        }
+    }
+    if let Ok(Some(state)) = read_state(&core.place, &wanted.state)
+        && state.image != declared.image
+    {
+        refuse(format!(
+            "image: its state \"{}\" is made on {}: give it another state, or destroy it first",
+            wanted.state, state.image
+        ));
+    }
+    let limited = declared.memory.is_some() || declared.cpus.is_some() || declared.processes.is_some();
+    if limited && let Err(why) = stead_box::cgroup::can_limit() {
+        refuse(format!("memory, cpus, processes: {why}"));
+    }
+    for share in &declared.shares {
+        if let Err(why) = made::check_share(&core.place, &share.host) {
+            refuse(format!("shares: {why}"));
+        }
+    }
+    for path in &declared.show {
+        if !path.exists() {
+            refuse(format!("show: {} is not there", path.display()));
+        }
+    }
+    remarks
+}

@@ -1,0 +1,51 @@
+//! Engine `sandbox`: a copy-on-write clone of this computer, or a root file system made of packages, in namespaces of
+//! its own.
+//!
+//! What runs is the work of `stead-box`; this engine keeps states and snapshots, says what a sandbox is made of, and
+//! finds it again.
+
+mod core;
+mod diff;
+mod disk;
+mod engine;
+mod files;
+mod identity;
+mod image;
+mod made;
+mod place;
+mod running;
+mod snapshots;
+mod state;
+
+pub use made::{DATA_INSIDE, HOLD_INSIDE, RUNTIME_INSIDE};
+
+use self::core::Core;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The programs that the engine needs.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// `stead-box`.
+    pub sandbox: PathBuf,
+    /// `stead-hold`, which every machine sees at [`HOLD_INSIDE`].
+    pub hold: PathBuf,
+}
+
+/// The engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Sandbox {
+    core: Arc<Core>,
+}
+
+impl Sandbox {
+    /// An engine that keeps its things below these two folders.
+    pub fn new(data: &Path, runtime: &Path, programs: Programs) -> Self {
+        Sandbox { core: Arc::new(Core::new(data, runtime, programs)) }
+    }
+}
+
+/// The run folder of a machine's sandbox, for a program that enters it without asking anybody.
+pub fn run_folder(data: &Path, runtime: &Path, name: &str) -> PathBuf {
+    place::Place::new(data, runtime).run(name)
+}

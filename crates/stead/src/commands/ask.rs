@@ -1,0 +1,31 @@
+//! Asking before something is lost.
+
+use super::{attach, print};
+use crate::failure::Failure;
+use std::io::{BufRead, Write};
+
+/// Shows what goes and asks whether it may. With `yes` nobody is asked.
+///
+/// # Errors
+/// If the answer is no, or there is nobody to ask.
+pub fn whether(yes: bool, goes: &[String], question: &str) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    if !attach::has_terminal() {
+        return Err(Failure::misused(format!("there is no terminal to ask in: {question}"))
+            .help("--yes does it without asking"));
+    }
+    for line in goes {
+        print(format!("  {line}\n").as_bytes())?;
+    }
+    print(format!("{question} [y/N] ").as_bytes())?;
+    std::io::stdout().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        Err(Failure::failed("nothing was done"))
+    }
+}

@@ -1,0 +1,113 @@
+//! `stead up`, `down`, `destroy`, `diff`, `clone`, `move`, and `restart` of a machine.
+
+use super::{ask, print, print_json, work};
+use crate::cli::{CloneMachine, Destroy, Diff, Machines, Move};
+use crate::failure::{Failure, Outcome};
+use crate::present;
+use crate::resolve::path_part;
+use crate::steward::Steward;
+use hyper::Method;
+use stead_machine::model::{Change, ChangeKind};
+use stead_steward::machines::api;
+
+/// Where a machine is on the steward's interface.
+pub fn path(machine: &str) -> String {
+    format!("/v1/machines/{}", path_part(machine))
+}
+
+pub fn up(args: &Machines) -> Outcome {
+    each(&args.machines, args.json.json, "up")
+}
+
+pub fn down(args: &Machines) -> Outcome {
+    each(&args.machines, args.json.json, "down")
+}
+
+pub fn restart(machine: &str, json: bool) -> Outcome {
+    each(&[machine.to_owned()], json, "restart")
+}
+
+/// Does the same to each; one that fails does not keep the rest from it.
+fn each(machines: &[String], json: bool, what: &str) -> Outcome {
+    let steward = Steward::of_user()?;
+    let mut worst = 0;
+    for machine in machines {
+        let path = format!("{}/{what}", path(machine));
+        if let Err(failure) = work::follow(&steward, Method::POST, &path, None::<&()>, json) {
+            if machines.len() == 1 {
+                return Err(failure);
+            }
+            crate::failure::report(&failure);
+            worst = worst.max(failure.status);
+        }
+    }
+    Ok(worst)
+}
+
+pub fn destroy(args: &Destroy) -> Outcome {
+    let steward = Steward::of_user()?;
+    let mut goes = Vec::new();
+    for machine in &args.machines {
+        let lost: Vec<String> = steward.get(&format!("{}/goes", path(machine)))?;
+        goes.extend(lost.into_iter().map(|what| format!("{machine}: {}", present::clean(&what))));
+    }
+    let question = format!("destroy {}?", args.machines.join(", "));
+    ask::whether(args.yes, &goes, &question)?;
+    let mut worst = 0;
+    for machine in &args.machines {
+        let path = path(machine);
+        if let Err(failure) =
+            work::follow(&steward, Method::DELETE, &path, None::<&()>, args.json.json)
+        {
+            crate::failure::report(&failure);
+            worst = worst.max(failure.status);
+        }
+    }
+    Ok(worst)
+}
+
+pub fn diff(args: &Diff) -> Outcome {
+    let steward = Steward::of_user()?;
+    let changes: Vec<Change> = steward.get(&format!("{}/diff", path(&args.machine)))?;
+    if args.json.json {
+        print_json(&changes)?;
+        return Ok(0);
+    }
+    let mut out = String::new();
+    for change in &changes {
+        let (sign, color) = match change.kind {
+            ChangeKind::Added => ("A", "32"),
+            ChangeKind::Changed => ("C", "33"),
+            ChangeKind::Deleted => ("D", "31"),
+        };
+        let line = format!("{sign} {}", present::clean(&change.path.to_string_lossy()));
+        out.push_str(&present::paint(&line, color, present::color()));
+        out.push('\n');
+    }
+    print(out.as_bytes())?;
+    Ok(0)
+}
+
+pub fn clone(args: &CloneMachine) -> Outcome {
+    let steward = Steward::of_user()?;
+    let body = api::CloneInto { to: args.to.clone(), snapshot: args.snapshot.clone() };
+    let path = format!("{}/clone", path(&args.from));
+    work::follow(&steward, Method::POST, &path, Some(&body), args.json.json)?;
+    Ok(0)
+}
+
+pub fn move_state(args: &Move) -> Outcome {
+    if args.from == args.to {
+        return Err(Failure::misused("a state cannot be moved to where it is"));
+    }
+    let steward = Steward::of_user()?;
+    let goes = [
+        format!("{} is left with an empty state", args.from),
+        format!("the state of {} is kept as a snapshot and replaced", args.to),
+    ];
+    ask::whether(args.yes, &goes, &format!("move the state of {} to {}?", args.from, args.to))?;
+    let body = api::MoveTo { to: args.to.clone() };
+    let path = format!("{}/move", path(&args.from));
+    work::follow(&steward, Method::POST, &path, Some(&body), args.json.json)?;
+    Ok(0)
+}

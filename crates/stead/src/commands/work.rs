@@ -1,0 +1,134 @@
+//! Following work on machines: bars on a terminal, lines elsewhere.
+
+use super::{print, print_json};
+use crate::failure::Failure;
+use crate::present;
+use crate::steward::Steward;
+use hyper::Method;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use serde_json::Value;
+use stead_machine::operation::{Event, EventKind, OperationStatus};
+use stead_steward::machines::Line;
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+/// How often a spinner turns.
+const TURN: Duration = Duration::from_millis(120);
+
+/// Asks for work, shows how far it is on standard error, and returns its result once it is done. With `json` the
+/// events are printed to standard output instead, a line each.
+///
+/// # Errors
+/// Why it was not done.
+pub fn follow(
+    steward: &Steward,
+    method: Method,
+    path: &str,
+    body: Option<&impl Serialize>,
+    json: bool,
+) -> Result<Value, Failure> {
+    let mut show = Show::new(json);
+    for line in steward.lines_of(method, path, body)? {
+        match serde_json::from_slice::<Line>(&line) {
+            Ok(Line::Event(event)) if json => print_json(&event)?,
+            Ok(Line::Event(event)) => show.event(&event),
+            Ok(Line::Done { done }) => {
+                show.clear();
+                if json {
+                    print_json(&Line::Done { done: done.clone() })?;
+                }
+                return Ok(done);
+            }
+            Ok(Line::Problem { problem }) => {
+                show.clear();
+                return Err(problem.into());
+            }
+            // An event of a later version.
+            Err(_) => {}
+        }
+    }
+    show.clear();
+    Err(Failure::failed("the steward went away before the work was done")
+        .help("ask for the same again: what was begun is finished or undone"))
+}
+
+/// What a person sees meanwhile.
+struct Show {
+    bars: Option<MultiProgress>,
+    of: HashMap<String, ProgressBar>,
+    quiet: bool,
+}
+
+impl Show {
+    fn new(json: bool) -> Self {
+        let bars = (!json && std::io::stderr().is_terminal())
+            .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
+        Show { bars, of: HashMap::new(), quiet: json }
+    }
+
+    fn event(&mut self, event: &Event) {
+        if self.quiet {
+            return;
+        }
+        let machine = present::clean(&event.machine);
+        match &event.what {
+            EventKind::Begun { kind } => self.say(event, &machine, kind.word()),
+            EventKind::Step { what } => self.say(event, &machine, &present::clean(what)),
+            EventKind::Note { text } => self.tell(&format!("{machine}: {}", present::clean(text))),
+            EventKind::Progress { done, total } => {
+                if let Some(bar) = self.of.get(&event.operation) {
+                    bar.set_length(*total);
+                    bar.set_position(*done);
+                }
+            }
+            EventKind::Ended { status } => {
+                if let Some(bar) = self.of.remove(&event.operation) {
+                    bar.finish_and_clear();
+                }
+                let failed = matches!(status, OperationStatus::Failed(_));
+                if let OperationStatus::Failed(why) = status {
+                    self.tell(&format!("{machine}: failed: {}", present::clean(why)));
+                } else if !failed && self.bars.is_none() {
+                    self.tell(&format!("{machine}: done"));
+                }
+            }
+        }
+    }
+
+    fn say(&mut self, event: &Event, machine: &str, what: &str) {
+        let Some(bars) = &self.bars else { return };
+        let bar = self.of.entry(event.operation.clone()).or_insert_with(|| {
+            let bar = bars.add(ProgressBar::new_spinner());
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}  {msg}") {
+                bar.set_style(style);
+            }
+            bar.set_prefix(machine.to_owned());
+            bar.enable_steady_tick(TURN);
+            bar
+        });
+        bar.set_message(what.to_owned());
+    }
+
+    fn tell(&self, line: &str) {
+        match &self.bars {
+            Some(bars) => drop(bars.println(line)),
+            None => eprintln!("{line}"),
+        }
+    }
+
+    fn clear(&mut self) {
+        for (_, bar) in self.of.drain() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Prints a line, or nothing where JSON was asked for.
+///
+/// # Errors
+/// If nobody reads.
+pub fn say(json: bool, line: &str) -> Result<(), Failure> {
+    if json { Ok(()) } else { print(format!("{line}\n").as_bytes()) }
+}

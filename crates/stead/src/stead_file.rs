@@ -1,0 +1,101 @@
+//! The stead file as the command line reads it.
+
+use crate::failure::Failure;
+use std::path::{Path, PathBuf};
+use stead_file::{Context, Declaration, HostFacts, Size};
+
+/// A stead file that was read.
+pub struct SteadFile {
+    /// What it declares.
+    pub declaration: Declaration,
+    /// The file, absolute: whose machines they are.
+    pub owner: String,
+}
+
+/// Reads the stead file at `path`, or the nearest above this folder. Warnings go to standard error.
+///
+/// # Errors
+/// If there is none, or it has errors; all of them have been printed then.
+pub fn read(path: Option<&Path>) -> Result<SteadFile, Failure> {
+    match find(path)? {
+        Some(path) => read_at(&path),
+        None => Err(Failure::misused("there is no stead.toml here or in a folder above")
+            .help("stead init writes a first one; -f names one that lies elsewhere")),
+    }
+}
+
+/// Reads the nearest stead file, if there is one.
+///
+/// # Errors
+/// If it has errors.
+pub fn read_if_there() -> Result<Option<SteadFile>, Failure> {
+    find(None)?.map(|path| read_at(&path)).transpose()
+}
+
+fn find(path: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
+    match path {
+        Some(path) => Ok(Some(path.to_owned())),
+        None => Ok(stead_file::find(&std::env::current_dir()?)),
+    }
+}
+
+fn read_at(path: &Path) -> Result<SteadFile, Failure> {
+    let absolute = std::path::absolute(path)?;
+    let text = std::fs::read_to_string(&absolute).map_err(|e| {
+        Failure::misused(format!("cannot read {}: {e}", path.display()))
+            .help("stead init writes a first stead.toml")
+    })?;
+    let folder = absolute.parent().unwrap_or(Path::new("/")).to_owned();
+    let shown = std::env::current_dir()
+        .ok()
+        .and_then(|here| absolute.strip_prefix(here).ok().map(ToOwned::to_owned))
+        .unwrap_or_else(|| absolute.clone());
+    let context = Context {
+        path: shown,
+        folder,
+        home: std::env::var_os("HOME").map(PathBuf::from),
+        engines: stead_engines::NAMES.to_vec(),
+        host: Some(host_facts()),
+    };
+    match stead_file::read(&text, &context) {
+        Ok(checked) => {
+            if let Some(report) = checked.warnings {
+                eprint!("{}", report.plain());
+            }
+            Ok(SteadFile {
+                declaration: checked.declaration,
+                owner: absolute.to_string_lossy().into_owned(),
+            })
+        }
+        Err(report) => {
+            eprint!("{}", report.plain());
+            Err(Failure::misused(report.to_string()))
+        }
+    }
+}
+
+/// What this computer has. What cannot be told is left out of the comparison by being as large as can be.
+fn host_facts() -> HostFacts {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let memory = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))
+        .and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok())
+        .map_or(u64::MAX, |kib| kib * 1024);
+    let cpus = std::thread::available_parallelism().map_or(u32::MAX, |n| n.get() as u32);
+    let places = stead_hold::folder::Places::from_env().ok();
+    let free = places.and_then(|places| {
+        // The data folder may not be there yet: the first folder above it that is.
+        let there = places.data.ancestors().find(|path| path.exists())?.to_owned();
+        rustix::fs::statvfs(&there).ok()
+    });
+    let disk_free = free.map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+    let made = stead_hold::folder::Places::from_env()
+        .ok()
+        .and_then(|places| std::fs::read_dir(places.data.join("machines")).ok())
+        .map(|entries| {
+            entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+        })
+        .unwrap_or_default();
+    HostFacts { memory: Size(memory), cpus, disk_free: Size(disk_free), made }
+}
