@@ -55,6 +55,9 @@ pub struct Exec {
 /// Everything that changes the world is level-triggered: it brings the machine from wherever it is to where it is wanted,
 /// so that whatever was cut short by a crash is finished by asking again. It tells each step to [`Steps`] before it does it.
 ///
+/// A machine's folder below `machines` may be the engine's to fill; `machine.json` in it is not: it is written and removed
+/// by [`crate::Records`], and an engine leaves it in place even when it destroys the machine.
+///
 /// Nothing is destroyed because something could not be seen: a look that fails is [`EngineError::Unreachable`] or
 /// [`crate::model::Phase::Unknown`], never "not there".
 #[async_trait]
@@ -175,9 +178,13 @@ pub trait Engine: Send + Sync + 'static {
     /// Puts the state of one stopped machine into another stopped machine; the first is then as freshly made. The caller
     /// has kept the state that is replaced.
     ///
+    /// `token` names this move and no other. The engine keeps it with the target: asked again with the same token, it
+    /// finishes what was cut short, and does nothing once all is done. Without it, a second asking after a crash would
+    /// put the fresh state of the first machine over the one that was moved.
+    ///
     /// # Errors
-    /// Why not.
-    async fn move_state(&self, from: &str, to: &str, steps: &Steps) -> Result<()>;
+    /// Why not. After [`EngineError::Cannot`], [`EngineError::NotFound`] and [`EngineError::NotNow`] nothing was begun.
+    async fn move_state(&self, from: &str, to: &str, token: &str, steps: &Steps) -> Result<()>;
 
     /// What a machine changed against its base, in order of paths.
     ///

@@ -1,11 +1,35 @@
 //! What a machine is, whatever it runs on.
 //!
 //! [`engine::Engine`] is what every engine can be asked; [`model`] what it answers; [`steps`] how work on a machine is
-//! followed and found again after a crash. This crate knows no engine and no transport.
+//! followed. [`records`] is what Stead knows of its machines, [`operation`] what was done to them and what was cut
+//! short, [`plan`] what is to be done, and [`manager`] the one place through which everything changes. This crate knows
+//! no engine and no transport.
 
 pub mod engine;
+mod error;
+mod files;
+mod instants;
+mod lock;
+pub mod manager;
 pub mod model;
+pub mod operation;
+pub mod plan;
+pub mod records;
 pub mod steps;
+mod time;
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+#[cfg(feature = "simple")]
+pub mod hostile;
+#[cfg(feature = "simple")]
+pub mod simple;
 
 pub use engine::{Engine, EngineError};
+pub use error::Error;
+pub use instants::KILL_AT_STEP;
+pub use manager::Manager;
+pub use operation::{Operation, Operations};
+pub use plan::Plan;
+pub use records::{Record, Records};
 pub use steps::Steps;

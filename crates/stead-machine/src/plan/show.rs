@@ -1,0 +1,114 @@
+//! A plan for people, without colour: the first character of a line says its kind.
+
+use super::{Action, Entry, Plan, limits};
+use std::fmt;
+
+impl fmt::Display for Plan {
+    /// One line or more a machine that is not as declared, and a line that counts.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.machines.iter().filter(|entry| entry.is_shown());
+        let widest = shown.clone().map(|entry| entry.name.chars().count()).max().unwrap_or(0);
+        for entry in shown {
+            for line in entry.lines(widest) {
+                writeln!(f, "{line}")?;
+            }
+        }
+        f.write_str(&self.summary())
+    }
+}
+
+impl Plan {
+    /// How many of each, in one line: `1 to create, 2 to change; 5 as declared`.
+    pub fn summary(&self) -> String {
+        let c = &self.counts;
+        let part = |n: usize, what: &str| (n > 0).then(|| format!("{n} {what}"));
+        let changes: Vec<String> = [
+            part(c.create, "to create"),
+            part(c.change, "to change"),
+            part(c.start, "to start"),
+            part(c.stop, "to stop"),
+            part(c.finish, "to finish"),
+            part(c.destroy, "to destroy"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let changes = if changes.is_empty() { "nothing to do".into() } else { changes.join(", ") };
+        let rest: Vec<String> = [
+            part(c.nothing, "as declared"),
+            part(c.blocked, "blocked"),
+            part(c.unknown, "unknown"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if rest.is_empty() { changes } else { format!("{changes}; {}", rest.join(", ")) }
+    }
+}
+
+impl Entry {
+    /// The character that its lines begin with: `+ ~ > . ! - ? x` and a space for nothing.
+    pub fn sign(&self) -> char {
+        match self.action {
+            Action::Create => '+',
+            Action::Change { .. } => '~',
+            Action::Start => '>',
+            Action::Stop => '.',
+            Action::Finish { .. } => '!',
+            Action::Destroy { .. } => '-',
+            Action::Blocked { .. } => 'x',
+            Action::Unknown { .. } => '?',
+            Action::Nothing => ' ',
+        }
+    }
+
+    /// Whether a person has to see it.
+    pub fn is_shown(&self) -> bool {
+        self.action != Action::Nothing
+            || !(self.drift.is_empty() && self.remarks.is_empty() && self.notes.is_empty())
+    }
+
+    /// Its lines, the name padded to this many columns.
+    pub fn lines(&self, widest: usize) -> Vec<String> {
+        let head = format!("{} {:widest$}  ", self.sign(), self.name);
+        let below = " ".repeat(widest + 4);
+        let mut lines = Vec::new();
+        match &self.action {
+            Action::Create => {
+                let what = self.becomes.as_ref().map(|b| limits(&b.declared));
+                lines.push(format!("{head}create   {}", what.unwrap_or_default()));
+            }
+            Action::Change { keys, restart, then_run } => {
+                let words = keys.iter().map(|k| {
+                    let why = if restart.contains(&k.key) { "  (restart)" } else { "" };
+                    format!("{} {} → {}{why}", k.key, k.before, k.after)
+                });
+                let then = then_run.map(|run| if run { "then start" } else { "then stop" });
+                let words: Vec<String> = words.chain(then.map(String::from)).collect();
+                lines.push(format!("{head}change   {}", words.first().map_or("", |w| w)));
+                lines.extend(words.iter().skip(1).map(|word| format!("{below}         {word}")));
+            }
+            Action::Start => lines.push(format!("{head}start")),
+            Action::Stop => lines.push(format!("{head}stop")),
+            Action::Finish { what } => lines.push(format!("{head}finish   {what}")),
+            Action::Destroy { goes } => {
+                lines.push(format!("{head}destroy  {}", goes.join(", ")));
+            }
+            Action::Nothing => lines.push(format!("{head}as declared")),
+            Action::Blocked { why } => lines.push(format!("{head}blocked  {why}")),
+            Action::Unknown { why } => lines.push(format!("{head}unknown  {why}")),
+        }
+        for drift in &self.drift {
+            lines.push(format!(
+                "{below}drift: {} was applied as {}, is {}",
+                drift.what, drift.applied, drift.seen
+            ));
+        }
+        for remark in &self.remarks {
+            let kind = if remark.refused { "refused" } else { "warning" };
+            lines.push(format!("{below}{kind}: {}", remark.text));
+        }
+        lines.extend(self.notes.iter().map(|note| format!("{below}note: {note}")));
+        lines
+    }
+}
