@@ -3,8 +3,28 @@
 //! Synchronous, and without a steward: what runs in a sandbox goes on whoever dies around it. The engine
 //! (`stead-engines`) says what a sandbox is made of in a [`spec::Spec`]; the program `stead-box` makes it.
 
+mod binds;
 pub mod cgroup;
+pub mod cli;
+mod devices;
+pub mod enter;
+mod failure;
 pub mod filter;
 pub mod hide;
+mod identity;
+mod init;
+mod inside;
+mod kernel;
+mod mounts;
 pub mod net;
+mod place;
+mod process;
+mod root;
+mod rootless;
 pub mod spec;
+pub mod start;
+pub mod stop;
+mod sys;
+mod userns;
+
+pub use failure::BoxError;

@@ -1,0 +1,204 @@
+//! Running a command in a sandbox that runs.
+//!
+//! A child joins everything and becomes the command; its parent stays outside and hands on signals and the exit
+//! status. If standard input is a terminal, the command gets it as it is: it is in the caller's session, so job
+//! control works if that terminal is the caller's controlling one, but it has no name inside (`tty` says so).
+//! Whoever wants one of the sandbox's own makes it inside. If the parent is killed, the command goes on.
+
+use crate::failure::{BoxError, Result, Tried};
+use crate::place::Places;
+use crate::process::{init_of, read_run};
+use crate::{filter, kernel, sys};
+use rustix::fd::{AsFd, OwnedFd};
+use std::ffi::{CString, OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// Exit status when the sandbox could not be entered.
+pub const NOT_ENTERED: i32 = 125;
+/// Exit status when the command is there but cannot be executed.
+pub const NOT_EXECUTABLE: i32 = 126;
+/// Exit status when there is no such command.
+pub const NOT_FOUND: i32 = 127;
+
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const HOME: &str = "/root";
+
+/// Signals that are handed on to the command.
+const HANDED_ON: [i32; 6] =
+    [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2];
+
+/// A command to be run in a sandbox.
+#[derive(Debug, Clone, Default)]
+pub struct Enter {
+    /// The program, looked for in `PATH` inside, and its arguments.
+    pub command: Vec<OsString>,
+    /// Where inside it starts; `None` is root's home, or `/` if there is none.
+    pub cwd: Option<PathBuf>,
+    /// Variables to be set, in addition to `PATH`, `HOME`, `TERM`, `LANG` and `container`. The last one wins.
+    pub env: Vec<(OsString, OsString)>,
+    /// Whether only [`Self::env`] is set.
+    pub clear_env: bool,
+}
+
+impl Enter {
+    /// Runs the command in the sandbox whose run folder is `run`, with the caller's standard input, output and error,
+    /// and waits for its end. Returns its exit status, or 128 and the number of the signal that ended it, or one of
+    /// [`NOT_ENTERED`], [`NOT_EXECUTABLE`], [`NOT_FOUND`] with a line on standard error.
+    ///
+    /// The caller must be a process of one thread; it closes all descriptors from 3 on at exec, and blocks signals.
+    ///
+    /// # Errors
+    /// If the sandbox does not run or cannot be entered.
+    pub fn run(&self, run: &Path) -> Result<i32> {
+        let running = read_run(run)?.ok_or_else(|| not_running(run))?;
+        let init = init_of(&running)?.ok_or_else(|| not_running(run))?;
+        let Some(program) = self.command.first() else {
+            return Err(BoxError::refused("no command"));
+        };
+        let places = Places::open(&running.cgroups)?;
+        let env = self.environment();
+        kernel::hide_self()?;
+        sys::close_at_exec(3);
+        // Root keeps out of the sandbox: only its child goes in. An ordinary user has no power over the process
+        // namespace from outside, and goes in first.
+        let root = rustix::process::geteuid().is_root();
+        if root {
+            sys::join(init.as_fd(), sys::CLONE_NEWPID).tried(|| "joining the sandbox")?;
+        } else {
+            join_all(&init)?;
+        }
+        let mut signals = HANDED_ON.to_vec();
+        signals.push(libc::SIGCHLD);
+        sys::block(Some(&signals));
+        let child = sys::clone(0, places.second()).tried(|| "a process inside")?;
+        let Some(child) = child else {
+            let entered = places.join_first().and_then(|()| {
+                if root {
+                    join_all(&init)?;
+                    kernel::become_root(true)?;
+                }
+                self.settle(running.nested)
+            });
+            let status = match entered {
+                Ok(()) => become_command(program, &self.command, &env),
+                Err(e) => {
+                    eprintln!("stead-box: {e}");
+                    NOT_ENTERED
+                }
+            };
+            sys::leave(status);
+        };
+        Ok(wait(&child, &signals))
+    }
+
+    fn environment(&self) -> Vec<(OsString, OsString)> {
+        let mut env: Vec<(OsString, OsString)> = Vec::new();
+        if !self.clear_env {
+            let own =
+                |name: &str, other: &str| std::env::var_os(name).unwrap_or_else(|| other.into());
+            env.push(("PATH".into(), PATH.into()));
+            env.push(("HOME".into(), HOME.into()));
+            env.push(("TERM".into(), own("TERM", "dumb")));
+            env.push(("LANG".into(), own("LANG", "C.UTF-8")));
+            env.push(("container".into(), "stead".into()));
+        }
+        for (name, value) in &self.env {
+            env.retain(|(n, _)| n != name);
+            env.push((name.clone(), value.clone()));
+        }
+        env
+    }
+
+    /// The last steps before the command: where it stands and what it may do.
+    fn settle(&self, nested: bool) -> Result<()> {
+        match &self.cwd {
+            Some(cwd) => {
+                rustix::process::chdir(cwd).tried(|| format!("{} inside", cwd.display()))?;
+            }
+            None => rustix::process::chdir(HOME)
+                .or_else(|_| rustix::process::chdir("/"))
+                .tried(|| "/ inside")?,
+        }
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        filter::apply(nested)
+            .map_err(|e| BoxError::refused(format!("the filter of system calls: {e}")))?;
+        sys::unblock_all();
+        Ok(())
+    }
+}
+
+fn not_running(run: &Path) -> BoxError {
+    BoxError::refused(format!("{}: no sandbox runs here; start it first", run.display()))
+}
+
+fn join_all(init: &OwnedFd) -> Result<()> {
+    let all = sys::CLONE_NEWUSER
+        | sys::CLONE_NEWNS
+        | sys::CLONE_NEWPID
+        | sys::CLONE_NEWNET
+        | sys::CLONE_NEWUTS
+        | sys::CLONE_NEWIPC
+        | sys::CLONE_NEWCGROUP;
+    sys::join(init.as_fd(), all).tried(|| "joining the sandbox")
+}
+
+/// Becomes the command. Returns only if that fails, with the exit status that says so.
+fn become_command(program: &OsStr, command: &[OsString], env: &[(OsString, OsString)]) -> i32 {
+    let args = command.iter().map(|arg| arg.as_bytes().to_vec());
+    let lines = env.iter().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat());
+    let (Ok(args), Ok(lines)) = (c_strings(args), c_strings(lines)) else {
+        eprintln!("stead-box: a zero byte in the command or its environment");
+        return NOT_ENTERED;
+    };
+    let mut candidates = Vec::new();
+    if program.as_bytes().contains(&b'/') {
+        candidates.push(program.to_owned());
+    } else {
+        let path = env.iter().find(|(name, _)| name == "PATH").map_or(OsStr::new(PATH), |(_, p)| p);
+        for folder in path.as_bytes().split(|b| *b == b':') {
+            candidates.push(OsString::from_vec([folder, b"/", program.as_bytes()].concat()));
+        }
+    }
+    let mut worst = std::io::Error::from_raw_os_error(libc::ENOENT);
+    for candidate in candidates {
+        let Ok(path) = CString::new(candidate.into_vec()) else { continue };
+        let why = sys::exec(&path, &args, &lines);
+        // Whatever is wrong with a program that is there says more than that it is not elsewhere.
+        if !matches!(why.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) {
+            worst = why;
+        }
+    }
+    eprintln!("stead-box: {}: {worst}", program.display());
+    if worst.raw_os_error() == Some(libc::ENOENT) { NOT_FOUND } else { NOT_EXECUTABLE }
+}
+
+fn c_strings(
+    list: impl Iterator<Item = Vec<u8>>,
+) -> std::result::Result<Vec<CString>, std::ffi::NulError> {
+    list.map(CString::new).collect()
+}
+
+/// Waits for the end of the command, and hands on what is meant for it meanwhile.
+fn wait(child: &sys::Cloned, signals: &[i32]) -> i32 {
+    loop {
+        let Some(signal) = sys::next_signal(Some(signals), None) else { continue };
+        if signal.number == libc::SIGCHLD {
+            let found = rustix::process::waitpid(
+                rustix::process::Pid::from_raw(child.pid),
+                rustix::process::WaitOptions::NOHANG,
+            );
+            match found {
+                Ok(Some((_, status))) => {
+                    let by = status.terminating_signal().map(|n| 128 + n);
+                    return by.or(status.exit_status()).unwrap_or(NOT_ENTERED);
+                }
+                Ok(None) => {}
+                Err(_) => return NOT_ENTERED,
+            }
+        } else if !signal.by_kernel {
+            // What a terminal sends, it sends to the command as well.
+            let _ = sys::signal(child.pidfd.as_fd(), signal.number);
+        }
+    }
+}

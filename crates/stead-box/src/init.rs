@@ -1,0 +1,191 @@
+//! The first process inside: it makes the root, locks itself in, and from then on only takes in the dead.
+
+use crate::binds;
+use crate::devices::Devices;
+use crate::failure::{Result, Tried};
+use crate::place::Places;
+use crate::spec::Spec;
+use crate::{filter, identity, kernel, root, sys};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
+use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, pivot_root, waitpid};
+use rustix::thread::{CapabilitiesSecureBits, set_capabilities_secure_bits};
+use std::io::{Read, Write};
+use std::os::fd::IntoRawFd;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+/// How long everybody inside has to end after SIGTERM, if nobody outside ends it sooner.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What the launcher hands to the first process.
+pub struct Given<'a> {
+    /// What to make.
+    pub spec: &'a Spec,
+    /// Its user namespace.
+    pub users: OwnedFd,
+    /// The process whose network namespace is to be joined once the launcher says that it is there.
+    pub net: Option<OwnedFd>,
+    /// Its cgroups.
+    pub places: Places,
+    /// Keeps the network served for as long as this process lives.
+    pub lifeline: OwnedFd,
+    /// The launcher. Until it says `go`, its end is the end of this process.
+    pub launcher: UnixStream,
+}
+
+/// Runs as the first process inside. Does not return.
+pub fn run(mut given: Given<'_>) -> ! {
+    let mut notes = Vec::new();
+    let made = build(&mut given, &mut notes);
+    let Given { lifeline, mut launcher, .. } = given;
+    if let Err(e) = made {
+        let _ = launcher.write_all(format!("E{e}").as_bytes());
+        sys::leave(1);
+    }
+    drop(notes_to(&mut launcher, &notes));
+    drop(notes);
+    let mut go = [0u8; 1];
+    if launcher.read(&mut go).ok() != Some(1) {
+        sys::leave(1);
+    }
+    let kept = sys::close_all_but(lifeline.into_raw_fd());
+    std::mem::forget((launcher, given.users, given.net, given.places));
+    sys::trim_memory();
+    live();
+    drop(kept);
+    sys::leave(0)
+}
+
+fn notes_to(launcher: &mut UnixStream, notes: &[String]) -> std::io::Result<()> {
+    let mut text = String::from("R");
+    text += &notes.join("\n");
+    launcher.write_all(text.as_bytes())?;
+    launcher.shutdown(std::net::Shutdown::Write)
+}
+
+fn build(given: &mut Given<'_>, notes: &mut Vec<String>) -> Result<()> {
+    let spec = given.spec;
+    rustix::process::setsid().tried(|| "setsid")?;
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    given.places.join_first()?;
+    sys::unshare(sys::CLONE_NEWCGROUP).tried(|| "a cgroup namespace")?;
+    rustix::system::sethostname(spec.hostname.as_bytes())
+        .tried(|| format!("the host name {}", spec.hostname))?;
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .tried(|| "making mounts private")?;
+
+    let range = match spec.ids {
+        crate::spec::Ids::Range { first } => Some(first),
+        crate::spec::Ids::Own => None,
+    };
+    let owner = range.unwrap_or(0);
+    let shift = range.map(|_| &given.users);
+    let own_nodes = range.is_some();
+    let size = spec.limits.memory.map(|m| m / 2);
+    let devices = Devices::take(owner, own_nodes, size)?;
+    let ready =
+        spec.binds.iter().map(|bind| binds::take(bind, shift)).collect::<Result<Vec<_>>>()?;
+    if range.is_some() {
+        // Files that are made from here on belong to root inside, by the power of root outside.
+        set_capabilities_secure_bits(CapabilitiesSecureBits::NO_SETUID_FIXUP)
+            .tried(|| "keeping capabilities")?;
+        sys::make_files_as(owner, owner).tried(|| format!("the id {owner}"))?;
+    }
+    root::assemble(spec, shift, owner, notes)?;
+    enter_root()?;
+    let root = open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .tried(|| "the root")?;
+    if let Some(net) = &given.net {
+        let mut ready = [0u8; 1];
+        if given.launcher.read(&mut ready).ok() != Some(1) {
+            sys::leave(1);
+        }
+        sys::join(net.as_fd(), sys::CLONE_NEWNET).tried(|| "joining the network namespace")?;
+    } else if spec.net.is_none() {
+        loopback_up()?;
+    }
+    devices.put(root.as_fd(), spec.nested, notes)?;
+    identity::write(root.as_fd(), spec)?;
+    for bind in &ready {
+        bind.put(root.as_fd())?;
+    }
+    drop((ready, devices, root));
+
+    // From a user namespace below, everything mounted until now is locked.
+    sys::join(given.users.as_fd(), sys::CLONE_NEWUSER).tried(|| "joining the user namespace")?;
+    sys::unshare(sys::CLONE_NEWNS).tried(|| "a mount namespace inside")?;
+    kernel::become_root(range.is_some())?;
+    rustix::process::chdir("/").tried(|| "/ inside")?;
+    let null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .tried(|| "/dev/null inside")?;
+    rustix::stdio::dup2_stdin(&null)
+        .and_then(|()| rustix::stdio::dup2_stdout(&null))
+        .and_then(|()| rustix::stdio::dup2_stderr(&null))
+        .tried(|| "/dev/null inside")?;
+    sys::block(None);
+    rustix::thread::set_name(c"stead-box").tried(|| "a name")?;
+    filter::apply(spec.nested)
+        .map_err(|e| crate::BoxError::refused(format!("the filter of system calls: {e}")))?;
+    kernel::hide_self()
+}
+
+/// Makes `m` the root, and this host's gone.
+fn enter_root() -> Result<()> {
+    rustix::process::chdir("m").tried(|| "the new root")?;
+    pivot_root(".", ".").tried(|| "changing the root")?;
+    unmount(".", UnmountFlags::DETACH).tried(|| "letting go of this host's files")?;
+    rustix::process::chdir("/").tried(|| "the new root")
+}
+
+fn loopback_up() -> Result<()> {
+    sys::loopback_up().tried(|| "the loopback interface")
+}
+
+/// Takes in the dead until told to end.
+fn live() {
+    loop {
+        let Some(signal) = sys::next_signal(None, None) else { continue };
+        match signal.number {
+            libc::SIGCHLD => reap(),
+            libc::SIGTERM => return end(),
+            _ => {}
+        }
+    }
+}
+
+fn reap() {
+    while let Ok(Some(_)) = waitpid(None, WaitOptions::NOHANG) {}
+}
+
+/// Tells everybody to end, and waits until they have, but not for ever: when this process ends, the kernel kills
+/// whoever is left. Not everybody is a child of this process: who entered has a parent outside.
+fn end() {
+    let deadline = Instant::now() + GRACE;
+    sys::signal_everybody(libc::SIGTERM);
+    sys::signal_everybody(libc::SIGCONT);
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Some(other) = other_process() else { return };
+        reap();
+        if left.is_zero() || !sys::signal_everybody(0) {
+            return;
+        }
+        let left =
+            Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+        let mut fds = [PollFd::new(&other, PollFlags::IN)];
+        let _ = poll(&mut fds, Some(&left));
+        reap();
+    }
+}
+
+/// Some process inside other than this one.
+fn other_process() -> Option<OwnedFd> {
+    let entries = std::fs::read_dir("/proc").ok()?;
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
+        .filter(|pid| *pid > 1)
+        .find_map(|pid| pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok())
+}

@@ -1,0 +1,5 @@
+//! The program `stead-box`.
+
+fn main() -> std::process::ExitCode {
+    stead_box::cli::main()
+}

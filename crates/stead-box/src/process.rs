@@ -1,0 +1,78 @@
+//! Processes that are told apart from later ones with the same number.
+
+use crate::failure::{BoxError, Result, Tried};
+use crate::spec::Running;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::path::Path;
+use std::time::Duration;
+
+/// When the process `pid` started, in clock ticks since boot.
+pub fn start_time(pid: i32) -> Result<u64> {
+    let path = format!("/proc/{pid}/stat");
+    let stat = std::fs::read_to_string(&path).tried(|| &path)?;
+    // The name is in parentheses and may hold anything; what follows it is fields 3 and up.
+    stat.rsplit_once(')')
+        .and_then(|(_, rest)| rest.split_ascii_whitespace().nth(19))
+        .and_then(|ticks| ticks.parse().ok())
+        .ok_or_else(|| BoxError::refused(format!("{path}: not the form this program knows")))
+}
+
+/// The id of this boot.
+pub fn boot_id() -> Result<String> {
+    let path = "/proc/sys/kernel/random/boot_id";
+    Ok(std::fs::read_to_string(path).tried(|| path)?.trim_end().to_owned())
+}
+
+/// A handle on process `pid` if it is the one that started at `start`. `None` if that one is gone.
+pub fn handle(pid: i32, start: u64) -> Result<Option<OwnedFd>> {
+    let Some(number) = Pid::from_raw(pid) else { return Ok(None) };
+    let fd = match pidfd_open(number, PidfdFlags::empty()) {
+        Ok(fd) => fd,
+        Err(rustix::io::Errno::SRCH | rustix::io::Errno::INVAL) => return Ok(None),
+        Err(e) => return Err(e).tried(|| format!("process {pid}")),
+    };
+    // The handle comes first: what is read then is of the process behind it, or of nobody.
+    Ok(start_time(pid).is_ok_and(|found| found == start).then_some(fd))
+}
+
+/// Waits until the process behind `pidfd` has ended. `false` if `limit` was over first.
+pub fn wait_end(pidfd: BorrowedFd<'_>, limit: Option<Duration>) -> Result<bool> {
+    let deadline = limit.map(|l| std::time::Instant::now() + l);
+    loop {
+        let left = deadline.map(|d| d.saturating_duration_since(std::time::Instant::now()));
+        let left = left
+            .map(|l| Timespec { tv_sec: l.as_secs() as i64, tv_nsec: i64::from(l.subsec_nanos()) });
+        let mut fds = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
+        match poll(&mut fds, left.as_ref()) {
+            Ok(n) => return Ok(n > 0),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e).tried(|| "waiting for a process to end"),
+        }
+    }
+}
+
+/// Name of the file that says that a sandbox runs.
+pub const RUN_FILE: &str = "run.json";
+
+/// What `run.json` in `run` says. `None` if there is none.
+pub fn read_run(run: &Path) -> Result<Option<Running>> {
+    let path = run.join(RUN_FILE);
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e).tried(|| path.display()),
+    };
+    serde_json::from_slice(&text).map(Some).map_err(|e| {
+        BoxError::refused(format!("{}: {e}; stop the machine and start it again", path.display()))
+    })
+}
+
+/// A handle on the first process of a sandbox. `None` if it is gone.
+pub fn init_of(running: &Running) -> Result<Option<OwnedFd>> {
+    if running.boot != boot_id()? {
+        return Ok(None);
+    }
+    handle(running.init, running.init_start)
+}

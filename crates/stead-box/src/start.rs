@@ -1,0 +1,208 @@
+//! Making a sandbox.
+//!
+//! Until `run.json` is in its place, every process made here ends with the one that makes it: the first process
+//! inside waits on a socket for `go`, the process that serves the network on a pipe (the lifeline) that only the
+//! launcher and the first process hold open, and namespaces and mounts go with the processes that are in them. A
+//! launcher that dies between writing `run.json` and saying `go` leaves a `run.json` that names nobody alive.
+
+use crate::cgroup::{self, Group};
+use crate::failure::{BoxError, Result, Tried};
+use crate::init::{self, Given};
+use crate::net::NetSetup;
+use crate::place::Places;
+use crate::process::{RUN_FILE, boot_id, init_of, read_run, start_time};
+use crate::spec::{Ids, Running, Spec};
+use crate::{kernel, sys, userns};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write, pipe};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Makes a sandbox that goes on when the caller ends. The caller must be a process of one thread, of this program
+/// (`/proc/self/exe net` serves the network); for an ordinary user it is in another user namespace afterwards.
+///
+/// # Errors
+/// What could not be made, and why. Nothing is left behind then.
+pub fn start(spec: &Spec) -> Result<Running> {
+    if let Some(running) = read_run(&spec.run)? {
+        if init_of(&running)?.is_some() {
+            return Err(BoxError::refused(format!(
+                "{} runs already: process {}",
+                spec.name, running.init
+            )));
+        }
+    }
+    let group =
+        Group::make(&spec.cgroup, &spec.limits).map_err(|e| BoxError::refused(e.to_string()))?;
+    let running = make(spec, &group);
+    if running.is_err() {
+        // What is wrong already is what is told.
+        let _ = group.remove();
+    }
+    running
+}
+
+/// Processes that are killed unless they are let go.
+#[derive(Default)]
+struct Processes(Vec<(i32, OwnedFd)>);
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        for (pid, pidfd) in &self.0 {
+            let _ = sys::signal(pidfd.as_fd(), libc::SIGKILL);
+            let _ = crate::process::wait_end(pidfd.as_fd(), None);
+            kernel::reap(*pid);
+        }
+    }
+}
+
+fn make(spec: &Spec, group: &Group) -> Result<Running> {
+    let mut notes = group.notes().to_vec();
+    let mut processes = Processes::default();
+    let range = match spec.ids {
+        Ids::Range { first } => Some(first),
+        Ids::Own => None,
+    };
+    let (death, lifeline) = pipe().tried(|| "a pipe")?;
+    let mut net = match &spec.net {
+        Some(_) => Some(Server::start(spec, range.is_none(), &death.into(), &mut processes)?),
+        None => None,
+    };
+    if range.is_none() {
+        // An ordinary user has the power to mount only in a user namespace of its own.
+        match &mut net {
+            Some(net) => {
+                net.wait_ready()?;
+                sys::join(net.pidfd.as_fd(), sys::CLONE_NEWUSER | sys::CLONE_NEWNET)
+                    .tried(|| "joining the network's namespaces")?;
+            }
+            None => userns::own()?,
+        }
+    }
+    let users = match range {
+        Some(first) => userns::make(first, userns::IDS)?,
+        None => userns::make(0, 1)?,
+    };
+    let places = Places::open(group.folders())?;
+    let (mut ours, theirs) = UnixStream::pair().tried(|| "a pair of sockets")?;
+    let mut flags = sys::CLONE_NEWPID | sys::CLONE_NEWNS | sys::CLONE_NEWUTS | sys::CLONE_NEWIPC;
+    if spec.net.is_none() {
+        flags |= sys::CLONE_NEWNET;
+    }
+    let cloned = sys::clone(flags, places.second()).tried(
+        || "the first process inside (are namespaces allowed here, and is its cgroup writable?)",
+    )?;
+    let Some(first) = cloned else {
+        std::mem::forget(processes);
+        drop(ours);
+        let join = net.filter(|_| range.is_some());
+        init::run(Given {
+            spec,
+            users,
+            net: join.map(|n| n.pidfd),
+            places,
+            lifeline: lifeline.into(),
+            launcher: theirs,
+        });
+    };
+    processes.0.push((first.pid, first.pidfd));
+    drop((theirs, lifeline, users, places));
+    if let (Some(net), true) = (&mut net, range.is_some()) {
+        net.wait_ready()?;
+        // If it is gone already, what it said last is read below.
+        let _ = ours.write_all(b"n");
+    }
+    let mut said = String::new();
+    ours.read_to_string(&mut said).tried(|| "listening to the first process inside")?;
+    match said.split_at_checked(1) {
+        Some(("R", more)) => notes.extend(more.lines().map(str::to_owned)),
+        Some(("E", why)) => return Err(BoxError::refused(why)),
+        _ => return Err(BoxError::refused("the first process inside ended before it was ready")),
+    }
+    cgroup::verify(first.pid, group).map_err(|e| BoxError::refused(e.to_string()))?;
+    let running = Running {
+        init: first.pid,
+        init_start: start_time(first.pid)?,
+        net: net.as_ref().map(|n| n.pid),
+        net_start: net.as_ref().map_or(Ok(0), |n| start_time(n.pid))?,
+        boot: boot_id()?,
+        started: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64),
+        cgroups: group.folders().to_vec(),
+        nested: spec.nested,
+        notes,
+    };
+    commit(spec, &running)?;
+    if let Err(e) = ours.write_all(b"g") {
+        let _ = std::fs::remove_file(spec.run.join(RUN_FILE));
+        return Err(e).tried(|| "the first process inside");
+    }
+    std::mem::forget(processes);
+    Ok(running)
+}
+
+fn commit(spec: &Spec, running: &Running) -> Result<()> {
+    let new = spec.run.join("run.json.new");
+    let text = serde_json::to_vec(running).map_err(std::io::Error::from);
+    text.and_then(|text| std::fs::write(&new, text))
+        .and_then(|()| std::fs::rename(&new, spec.run.join(RUN_FILE)))
+        .tried(|| new.display())
+}
+
+/// The process that serves the network.
+struct Server {
+    pid: i32,
+    pidfd: OwnedFd,
+    child: Child,
+}
+
+impl Server {
+    fn start(
+        spec: &Spec,
+        rootless: bool,
+        death: &OwnedFd,
+        processes: &mut Processes,
+    ) -> Result<Self> {
+        let net = spec.net.clone().expect("asked for");
+        let setup = NetSetup { net, run: spec.run.clone(), rootless };
+        let text =
+            serde_json::to_vec(&setup).map_err(std::io::Error::from).tried(|| "the network")?;
+        let log = spec.run.join("net.log");
+        let log = File::create(&log).tried(|| log.display())?;
+        let mut command = Command::new("/proc/self/exe");
+        command.arg("net").env_clear().current_dir("/");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
+        let mut child = sys::spawn_with_lifeline(&mut command, death.as_fd())
+            .tried(|| "the process that serves the network")?;
+        let pid = child.id() as i32;
+        let open = || {
+            let number = Pid::from_raw(pid).expect("a process has a number");
+            pidfd_open(number, PidfdFlags::empty()).tried(|| "the process that serves the network")
+        };
+        processes.0.push((pid, open()?));
+        let pidfd = open()?;
+        let mut input = child.stdin.take().expect("piped");
+        input.write_all(&text).tried(|| "the process that serves the network")?;
+        Ok(Server { pid, pidfd, child })
+    }
+
+    fn wait_ready(&mut self) -> Result<()> {
+        let mut line = String::new();
+        let output = self.child.stdout.as_mut().expect("piped");
+        BufReader::new(output)
+            .read_line(&mut line)
+            .tried(|| "the process that serves the network")?;
+        let said: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+        if said["ready"] == true {
+            return Ok(());
+        }
+        Err(BoxError::refused(match said["error"].as_str() {
+            Some(why) => format!("the network: {why}"),
+            None => {
+                "the process that serves the network ended early; its net.log says why".to_owned()
+            }
+        }))
+    }
+}

@@ -1,0 +1,49 @@
+//! Ending a sandbox.
+
+use crate::cgroup;
+use crate::failure::{BoxError, Result, Tried};
+use crate::process::{RUN_FILE, boot_id, handle, init_of, read_run, wait_end};
+use crate::sys;
+use rustix::fd::AsFd;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long the process that serves the network has to notice that nobody is left.
+const NET_GRACE: Duration = Duration::from_secs(5);
+
+/// Ends the sandbox whose run folder is `run`: everybody inside is asked, and killed after `grace`. Then its cgroups
+/// and `run.json` are removed. Nothing to be done is no error.
+///
+/// # Errors
+/// If something of it cannot be ended or removed; it can be tried again.
+pub fn stop(run: &Path, grace: Duration) -> Result<()> {
+    let Some(running) = read_run(run)? else { return Ok(()) };
+    if let Some(init) = init_of(&running)? {
+        signal(&init, libc::SIGTERM)?;
+        if !wait_end(init.as_fd(), Some(grace))? {
+            signal(&init, libc::SIGKILL)?;
+            wait_end(init.as_fd(), None)?;
+        }
+    }
+    if let Some(pid) = running.net
+        && running.boot == boot_id()?
+        && let Some(net) = handle(pid, running.net_start)?
+        && !wait_end(net.as_fd(), Some(NET_GRACE))?
+    {
+        signal(&net, libc::SIGKILL)?;
+        wait_end(net.as_fd(), None)?;
+    }
+    cgroup::remove(&running.cgroups).map_err(|e| BoxError::refused(e.to_string()))?;
+    let path = run.join(RUN_FILE);
+    match std::fs::remove_file(&path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).tried(|| path.display()),
+        _ => Ok(()),
+    }
+}
+
+fn signal(process: &rustix::fd::OwnedFd, number: i32) -> Result<()> {
+    match sys::signal(process.as_fd(), number) {
+        Err(e) if e.raw_os_error() != Some(libc::ESRCH) => Err(e).tried(|| "ending the sandbox"),
+        _ => Ok(()),
+    }
+}

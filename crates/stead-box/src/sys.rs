@@ -1,0 +1,284 @@
+//! The few calls for which there is no safe wrapper: making processes, attributes of mounts, signals, exec.
+#![allow(unsafe_code)]
+
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ffi::CString;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+use std::time::Duration;
+
+pub use libc::{
+    CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER,
+    CLONE_NEWUTS,
+};
+
+/// `CLONE_INTO_CGROUP`; it does not fit into the type that libc gives flags.
+const INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// The other side of [`clone`], as its parent sees it.
+pub struct Cloned {
+    /// Its number.
+    pub pid: i32,
+    /// A handle that is never somebody else.
+    pub pidfd: OwnedFd,
+}
+
+/// Makes a process in the namespaces `flags`, in the version 2 cgroup `group` if given. `None` in the new process.
+///
+/// The caller must have one thread: others would vanish from the child with their locks held.
+pub fn clone(flags: i32, group: Option<BorrowedFd<'_>>) -> io::Result<Option<Cloned>> {
+    debug_assert_eq!(std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count), 1);
+    let mut pidfd: libc::c_int = -1;
+    let mut flags = flags as u32 as u64 | libc::CLONE_PIDFD as u64;
+    // SAFETY: a clone_args of zeroes is valid.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    if let Some(group) = group {
+        flags |= INTO_CGROUP;
+        args.cgroup = group.as_raw_fd() as u64;
+    }
+    args.flags = flags;
+    args.pidfd = (&raw mut pidfd) as u64;
+    args.exit_signal = libc::SIGCHLD as u64;
+    // SAFETY: without CLONE_VM this is a fork: the child runs on its own copy of this stack.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of_val(&args)) };
+    match pid {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(None),
+        // SAFETY: the kernel wrote a descriptor that is ours alone.
+        pid => Ok(Some(Cloned { pid: pid as i32, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } })),
+    }
+}
+
+/// Starts `command` in a session of its own, with `lifeline` as its descriptor 3.
+pub fn spawn_with_lifeline(command: &mut Command, lifeline: BorrowedFd<'_>) -> io::Result<Child> {
+    let lifeline = lifeline.as_raw_fd();
+    // SAFETY: only async-signal-safe calls are made between fork and exec, and nothing is allocated.
+    unsafe {
+        command.pre_exec(move || {
+            libc::setsid();
+            let done = if lifeline == 3 {
+                libc::fcntl(3, libc::F_SETFD, 0)
+            } else {
+                libc::dup2(lifeline, 3)
+            };
+            if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        });
+    }
+    command.spawn()
+}
+
+/// Leaves for new namespaces.
+pub fn unshare(flags: i32) -> io::Result<()> {
+    // SAFETY: the descriptor table is never unshared here.
+    match unsafe { libc::unshare(flags) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Joins the namespaces `flags` of a process, all in one step.
+pub fn join(pidfd: BorrowedFd<'_>, flags: i32) -> io::Result<()> {
+    // SAFETY: a plain system call.
+    match unsafe { libc::setns(pidfd.as_raw_fd(), flags) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Sets attributes of the mount behind `fd` (with everything below it if `recursive`), and the shift of its ids.
+pub fn mount_attributes(
+    fd: BorrowedFd<'_>,
+    set: u64,
+    shift: Option<BorrowedFd<'_>>,
+    recursive: bool,
+) -> io::Result<()> {
+    let mut set = set;
+    if shift.is_some() {
+        set |= libc::MOUNT_ATTR_IDMAP;
+    }
+    let attr = libc::mount_attr {
+        attr_set: set,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: shift.map_or(0, |s| s.as_raw_fd() as u64),
+    };
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: the path is an empty C string and the attributes live until the call returns.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            fd.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const attr,
+            size_of_val(&attr),
+        )
+    };
+    if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Whose files this process makes from now on.
+pub fn make_files_as(uid: u32, gid: u32) -> io::Result<()> {
+    // SAFETY: plain system calls; an invalid id only asks for the present one.
+    let now = unsafe {
+        libc::syscall(libc::SYS_setfsgid, gid);
+        libc::syscall(libc::SYS_setfsuid, uid);
+        (libc::syscall(libc::SYS_setfsuid, u32::MAX), libc::syscall(libc::SYS_setfsgid, u32::MAX))
+    };
+    if now == (i64::from(uid), i64::from(gid)) {
+        Ok(())
+    } else {
+        Err(io::Error::from_raw_os_error(libc::EPERM))
+    }
+}
+
+/// Closes every descriptor from 3 on but `kept`, which is returned. Whoever owned the others must forget them.
+pub fn close_all_but(kept: i32) -> OwnedFd {
+    let kept_unsigned = kept as u32;
+    // SAFETY: callers use none of the others again, and hand `kept` over.
+    unsafe {
+        if kept_unsigned > 3 {
+            libc::syscall(libc::SYS_close_range, 3, kept_unsigned - 1, 0);
+        }
+        libc::syscall(libc::SYS_close_range, kept_unsigned + 1, u32::MAX, 0);
+        OwnedFd::from_raw_fd(kept)
+    }
+}
+
+/// Makes every descriptor from `first` on go away at exec.
+pub fn close_at_exec(first: u32) {
+    let flags = libc::CLOSE_RANGE_CLOEXEC;
+    // SAFETY: closes nothing now.
+    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) };
+}
+
+fn set_of(signals: Option<&[i32]>) -> libc::sigset_t {
+    // SAFETY: the set is initialised before use.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        match signals {
+            None => {
+                libc::sigfillset(&raw mut set);
+            }
+            Some(signals) => {
+                libc::sigemptyset(&raw mut set);
+                for signal in signals {
+                    libc::sigaddset(&raw mut set, *signal);
+                }
+            }
+        }
+        set
+    }
+}
+
+/// Blocks `signals`, or all, so that [`next_signal`] takes them.
+pub fn block(signals: Option<&[i32]>) {
+    let set = set_of(signals);
+    // SAFETY: the set is initialised.
+    unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
+}
+
+/// Unblocks everything, and gives SIGPIPE its default back, which the standard library takes away.
+pub fn unblock_all() {
+    let set = set_of(Some(&[]));
+    // SAFETY: the set is initialised; no handler of ours is installed.
+    unsafe {
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut());
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
+}
+
+/// A signal that arrived.
+pub struct Arrived {
+    /// Its number.
+    pub number: i32,
+    /// Whether the kernel sent it by itself, as a terminal does to everybody in front of it.
+    pub by_kernel: bool,
+}
+
+/// Waits for one of `signals` (or any), which must be blocked. `None` when `timeout` is over.
+pub fn next_signal(signals: Option<&[i32]>, timeout: Option<Duration>) -> Option<Arrived> {
+    let set = set_of(signals);
+    let limit = timeout.map(|t| libc::timespec {
+        tv_sec: t.as_secs() as libc::time_t,
+        tv_nsec: i64::from(t.subsec_nanos()),
+    });
+    loop {
+        // SAFETY: every pointer is to something initialised, or null where the kernel allows it.
+        let (number, code) = unsafe {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+            (libc::sigtimedwait(&raw const set, &raw mut info, limit), info.si_code)
+        };
+        if number > 0 {
+            return Some(Arrived { number, by_kernel: code > 0 });
+        }
+        if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+            return None;
+        }
+    }
+}
+
+/// Sends `signal` (0: only asks) to every process in this process namespace but this one. `false` if there is none.
+pub fn signal_everybody(signal: i32) -> bool {
+    // SAFETY: a plain system call; the caller is the first process of its namespace.
+    unsafe { libc::kill(-1, signal) == 0 }
+}
+
+/// Sends a signal to the process behind `pidfd`.
+pub fn signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    // SAFETY: a plain system call with no pointer to anything.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            signal,
+            std::ptr::null::<libc::siginfo_t>(),
+            0,
+        )
+    };
+    if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Becomes another program. Returns only the reason why not.
+pub fn exec(path: &CString, args: &[CString], env: &[CString]) -> io::Error {
+    let pointers = |list: &[CString]| {
+        list.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>()
+    };
+    let (args, env) = (pointers(args), pointers(env));
+    // SAFETY: both lists end with a null pointer and their strings outlive the call.
+    unsafe { libc::execve(path.as_ptr(), args.as_ptr(), env.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// Ends this process at once, without running anything that its parent left in memory.
+pub fn leave(code: i32) -> ! {
+    // SAFETY: never returns.
+    unsafe { libc::_exit(code) }
+}
+
+/// Gives memory that was freed back to the kernel.
+pub fn trim_memory() {
+    // SAFETY: malloc_trim touches only the allocator's own free lists.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// Brings up the loopback interface of the present network namespace.
+pub fn loopback_up() -> io::Result<()> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+    let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    // SAFETY: an ifreq of zeroes is valid; its name is shorter than its place and ends with a zero.
+    let done = unsafe {
+        let mut request: libc::ifreq = std::mem::zeroed();
+        for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
+            *to = *from as libc::c_char;
+        }
+        request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
+        libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request)
+    };
+    if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
