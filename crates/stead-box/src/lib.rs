@@ -5,6 +5,7 @@
 
 pub mod cgroup;
 pub mod filter;
+mod guard_sys;
 pub mod hide;
 pub mod net;
 pub mod spec;
