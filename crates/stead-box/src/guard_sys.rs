@@ -1,6 +1,7 @@
 //! The few calls of the guards (limits, filter, cover) for which there is no safe wrapper.
 #![allow(unsafe_code)]
 
+use crate::filter::bpf::Instruction;
 use std::fs;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -149,5 +150,66 @@ unsafe fn perform(task: Task) -> i32 {
                 0
             }
         }
+    }
+}
+
+fn prctl(option: i32, argument: u64) -> io::Result<i32> {
+    // SAFETY: the options used here take numbers, not addresses.
+    match unsafe { libc::prctl(option, argument, 0, 0, 0) } {
+        -1 => Err(io::Error::last_os_error()),
+        value => Ok(value),
+    }
+}
+
+/// Leaves this thread, and what it starts, no more than the capabilities whose bits are set: in its bounding set,
+/// and in those that it has. Inheritable and ambient sets are emptied.
+pub fn limit_capabilities(kept: u64) -> io::Result<()> {
+    // The bounding set first: this needs SETPCAP, which may go later. Its end is where the kernel knows no more.
+    for number in 0..64 {
+        match prctl(libc::PR_CAPBSET_READ, number) {
+            Ok(1) if kept & (1 << number) == 0 => drop(prctl(libc::PR_CAPBSET_DROP, number)?),
+            Ok(_) => {}
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    // SAFETY: clearing takes no address.
+    if unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // Version 3 of the call: two words of effective, permitted and inheritable.
+    let header = [0x2008_0522_u32, 0];
+    let mut sets = [[0_u32; 3]; 2];
+    // SAFETY: both addresses are of arrays of the size that version 3 has.
+    if unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), sets.as_mut_ptr()) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    for (index, set) in sets.iter_mut().enumerate() {
+        let kept = (kept >> (32 * index)) as u32;
+        *set = [set[0] & kept, set[1] & kept, 0];
+    }
+    // SAFETY: as above.
+    match unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Rules out that this thread, or what it starts, gets privileges by executing a program.
+pub fn no_new_privileges() -> io::Result<()> {
+    prctl(libc::PR_SET_NO_NEW_PRIVS, 1).map(drop)
+}
+
+/// Puts a filter on the system calls of this thread and what it starts.
+pub fn filter_calls(program: &[Instruction]) -> io::Result<()> {
+    let length =
+        u16::try_from(program.len()).map_err(|_| io::Error::from_raw_os_error(libc::E2BIG))?;
+    let filter = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut().cast() };
+    // SAFETY: the program has the kernel's layout and length, and the kernel copies it.
+    match unsafe {
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const filter)
+    } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
     }
 }
