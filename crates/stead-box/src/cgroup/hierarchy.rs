@@ -109,7 +109,9 @@ impl Hierarchy {
     fn folder_of(&self, path: &str) -> Option<PathBuf> {
         let below = Path::new(path).strip_prefix(&self.mount_root).ok()?;
         let climbs = below.components().any(|part| matches!(part, std::path::Component::ParentDir));
-        (!climbs).then(|| self.mount.join(below))
+        // Joining nothing would add a slash.
+        let whole = below.as_os_str().is_empty();
+        (!climbs).then(|| if whole { self.mount.clone() } else { self.mount.join(below) })
     }
 
     /// The folder below which our groups are, if there can be one.
