@@ -10,6 +10,7 @@ mod devices;
 pub mod enter;
 mod failure;
 pub mod filter;
+mod guard_sys;
 pub mod hide;
 mod identity;
 mod init;
