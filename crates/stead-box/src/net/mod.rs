@@ -1,1 +1,10 @@
-//! The network of a sandbox: a namespace with no way out but this process, and its rules.
+//! The network of a sandbox.
+mod dns;
+mod ground;
+mod hello;
+mod http;
+pub mod log;
+mod name;
+mod netlink;
+mod rules;
+mod sys;
