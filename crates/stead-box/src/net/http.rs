@@ -58,8 +58,9 @@ fn head(bytes: &[u8], len: usize) -> Result<Head, &'static str> {
     }
     let mut lines = text.split("\r\n");
     let request = lines.next().unwrap_or("");
-    let [method, target, version] =
-        *request.split(' ').collect::<Vec<_>>() else { return Err(GARBAGE) };
+    let [method, target, version] = *request.split(' ').collect::<Vec<_>>() else {
+        return Err(GARBAGE);
+    };
     if method.is_empty() || !method.bytes().all(is_token) || target.is_empty() {
         return Err(GARBAGE);
     }
@@ -87,18 +88,24 @@ fn head(bytes: &[u8], len: usize) -> Result<Head, &'static str> {
                 host = Some(authority(value).ok_or("the Host header has no name")?);
             }
             "content-length" => {
-                if body.is_some() || value.is_empty() || !value.bytes().all(|c| c.is_ascii_digit()) {
+                if body.is_some() || value.is_empty() || !value.bytes().all(|c| c.is_ascii_digit())
+                {
                     return Err("the length of the body is not clear");
                 }
-                body = Some(Body::Rest(value.parse().map_err(|_| "the length of the body is not clear")?));
+                body = Some(Body::Rest(
+                    value.parse().map_err(|_| "the length of the body is not clear")?,
+                ));
             }
             "transfer-encoding" => {
-                if body.is_some() || !value.eq_ignore_ascii_case("chunked") || version != "HTTP/1.1" {
+                if body.is_some() || !value.eq_ignore_ascii_case("chunked") || version != "HTTP/1.1"
+                {
                     return Err("the length of the body is not clear");
                 }
                 body = Some(Body::Chunks(Chunk::Size { value: 0, digits: 0 }));
             }
-            "connection" | "proxy-connection" | "keep-alive" | "upgrade" | "http2-settings" => continue,
+            "connection" | "proxy-connection" | "keep-alive" | "upgrade" | "http2-settings" => {
+                continue;
+            }
             _ => {}
         }
         sent.extend(line.as_bytes());
@@ -209,7 +216,13 @@ impl Body {
 
 impl Chunk {
     fn next(self, c: u8) -> Option<Chunk> {
-        let line = |size| if size == 0 { Chunk::Trailer { empty: true, returned: false } } else { Chunk::Data(size) };
+        let line = |size| {
+            if size == 0 {
+                Chunk::Trailer { empty: true, returned: false }
+            } else {
+                Chunk::Data(size)
+            }
+        };
         Some(match (self, c) {
             (Chunk::Size { value, digits }, c) if c.is_ascii_hexdigit() => {
                 if digits >= 15 {
@@ -218,16 +231,24 @@ impl Chunk {
                 let digit = char::from(c).to_digit(16)?;
                 Chunk::Size { value: value * 16 + u64::from(digit), digits: digits + 1 }
             }
-            (Chunk::Size { value, digits: 1.. }, b'\r') | (Chunk::Extension(value), b'\r') => Chunk::Line(value),
+            (Chunk::Size { value, digits: 1.. }, b'\r') | (Chunk::Extension(value), b'\r') => {
+                Chunk::Line(value)
+            }
             (Chunk::Size { value, digits: 1.. }, b';' | b' ' | b'\t') => Chunk::Extension(value),
             (Chunk::Extension(value), c) if c != b'\n' => Chunk::Extension(value),
             (Chunk::Line(value), b'\n') => line(value),
             (Chunk::Return, b'\r') => Chunk::Feed,
             (Chunk::Feed, b'\n') => Chunk::Size { value: 0, digits: 0 },
             (Chunk::Trailer { empty: true, returned: true }, b'\n') => Chunk::Done,
-            (Chunk::Trailer { returned: true, .. }, b'\n') => Chunk::Trailer { empty: true, returned: false },
-            (Chunk::Trailer { empty, returned: false }, b'\r') => Chunk::Trailer { empty, returned: true },
-            (Chunk::Trailer { returned: false, .. }, c) if c != b'\n' => Chunk::Trailer { empty: false, returned: false },
+            (Chunk::Trailer { returned: true, .. }, b'\n') => {
+                Chunk::Trailer { empty: true, returned: false }
+            }
+            (Chunk::Trailer { empty, returned: false }, b'\r') => {
+                Chunk::Trailer { empty, returned: true }
+            }
+            (Chunk::Trailer { returned: false, .. }, c) if c != b'\n' => {
+                Chunk::Trailer { empty: false, returned: false }
+            }
             _ => return None,
         })
     }
@@ -247,14 +268,19 @@ mod tests {
 
     #[test]
     fn a_request_names_its_host_and_closes() {
-        let head = whole("GET /x HTTP/1.1\r\nHost: Example.ORG.:80\r\nConnection: keep-alive\r\nUpgrade: h2c\r\nA: b\r\n\r\nrest");
+        let head = whole(
+            "GET /x HTTP/1.1\r\nHost: Example.ORG.:80\r\nConnection: keep-alive\r\nUpgrade: h2c\r\nA: b\r\n\r\nrest",
+        );
         assert_eq!(head.name.as_str(), "example.org");
         assert_eq!(
             str::from_utf8(&head.sent),
             Ok("GET /x HTTP/1.1\r\nHost: Example.ORG.:80\r\nA: b\r\nConnection: close\r\n\r\n")
         );
         assert!(head.body.is_over());
-        assert_eq!(whole("GET http://a.org/ HTTP/1.1\r\nHost: a.org\r\n\r\n").name.as_str(), "a.org");
+        assert_eq!(
+            whole("GET http://a.org/ HTTP/1.1\r\nHost: a.org\r\n\r\n").name.as_str(),
+            "a.org"
+        );
     }
 
     #[test]

@@ -25,7 +25,8 @@ impl HostName {
                 punycode(&lower, &mut name)?;
             }
             let label = &name[start..];
-            let fine = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-' || c == b'_';
+            let fine =
+                |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-' || c == b'_';
             if label.is_empty() || label.len() > 63 || !label.bytes().all(fine) {
                 return None;
             }
@@ -127,7 +128,9 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_refused() {
-        for text in ["", ".", "a..b", "1.2.3.4", "0x7f.1", "a b", "a/b", "a:b", "x\0y", "a@b", "::1"] {
+        for text in
+            ["", ".", "a..b", "1.2.3.4", "0x7f.1", "a b", "a/b", "a:b", "x\0y", "a@b", "::1"]
+        {
             assert_eq!(read(text), None, "{text:?}");
         }
         assert_eq!(read(&"a".repeat(64)), None);

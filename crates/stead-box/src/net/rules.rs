@@ -194,7 +194,11 @@ fn block(text: &str) -> Option<Target> {
         let prefix = prefix.unwrap_or(32);
         return (prefix <= 32).then_some(Target::Block(Block { address, prefix }));
     }
-    address.parse::<Ipv6Addr>().ok().filter(|_| prefix.is_none_or(|p| p <= 128)).map(|_| Target::Six)
+    address
+        .parse::<Ipv6Addr>()
+        .ok()
+        .filter(|_| prefix.is_none_or(|p| p <= 128))
+        .map(|_| Target::Six)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -249,7 +253,8 @@ impl Rules {
     /// An entry of `allow`, or the name of a machine, that cannot be read: the sentence.
     pub fn read(name: &str, net: &Net) -> Result<Self, String> {
         let machine = |name: &str| {
-            HostName::parse(name).ok_or_else(|| format!("`{name}` is no name for a machine on a network"))
+            HostName::parse(name)
+                .ok_or_else(|| format!("`{name}` is no name for a machine on a network"))
         };
         let mode = match &net.egress {
             Egress::Open => Mode::Open,
@@ -328,7 +333,9 @@ impl Rules {
             Mode::Open => Ok(()),
             Mode::Web if matches!(port, 80 | 443) => Ok(()),
             Mode::Web => Err(Refusal::Port),
-            Mode::Allow(list) if list.iter().any(|e| e.has_name(name) && e.has_port(port)) => Ok(()),
+            Mode::Allow(list) if list.iter().any(|e| e.has_name(name) && e.has_port(port)) => {
+                Ok(())
+            }
             Mode::Allow(_) => Err(Refusal::NotListed),
             Mode::None => Err(Refusal::Nowhere),
         }

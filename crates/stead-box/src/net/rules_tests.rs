@@ -41,11 +41,18 @@ const CLOSED_TO_ALL: &[(&str, Refusal)] = &[
 
 #[test]
 fn some_addresses_are_closed_in_every_mode() {
-    let all = [rules(Egress::Open), rules(Egress::WebOnly), allow(&["0.0.0.0/0", "a.org"]), rules(Egress::None)];
+    let all = [
+        rules(Egress::Open),
+        rules(Egress::WebOnly),
+        allow(&["0.0.0.0/0", "a.org"]),
+        rules(Egress::None),
+    ];
     for (address, refusal) in CLOSED_TO_ALL {
         for rules in &all {
             assert_eq!(rules.tcp(to(address)), Way::Refused(*refusal), "{address} {rules:?}");
-            let Way::Refused(_) = rules.udp(to(address)) else { panic!("{address} by UDP {rules:?}") };
+            let Way::Refused(_) = rules.udp(to(address)) else {
+                panic!("{address} by UDP {rules:?}")
+            };
             assert!(rules.address_of_name(to(address)).is_err(), "{address} {rules:?}");
         }
     }
@@ -94,7 +101,13 @@ fn web_only_is_the_public_web() {
 
 #[test]
 fn a_list_is_the_list() {
-    let rules = allow(&["GitHub.com", "*.example.org", "git.example.net:22", "10.1.0.0/16", "9.9.9.9:8080"]);
+    let rules = allow(&[
+        "GitHub.com",
+        "*.example.org",
+        "git.example.net:22",
+        "10.1.0.0/16",
+        "9.9.9.9:8080",
+    ]);
     assert_eq!(rules.name(&name("github.com"), 443), Ok(()));
     assert_eq!(rules.name(&name("github.com"), 80), Ok(()));
     assert_eq!(rules.name(&name("github.com"), 22), Err(Refusal::NotListed));
@@ -133,7 +146,11 @@ fn none_is_nothing_but_machines() {
     assert_eq!(rules.tcp(to("10.90.0.3:80")), Way::Peer(0));
     assert_eq!(rules.dns(&name("a.org"), kind::A), Answer::Refused(Refusal::Nowhere));
     for text in ["db", "db.stead", "DB.stead."] {
-        assert_eq!(rules.dns(&name(text), kind::A), Answer::Address(Ipv4Addr::new(10, 90, 0, 3)), "{text}");
+        assert_eq!(
+            rules.dns(&name(text), kind::A),
+            Answer::Address(Ipv4Addr::new(10, 90, 0, 3)),
+            "{text}"
+        );
     }
     assert_eq!(rules.dns(&name("box"), kind::A), Answer::Address(Ipv4Addr::new(10, 90, 0, 2)));
     assert_eq!(rules.dns(&name("box"), kind::AAAA), Answer::Nothing);
@@ -143,7 +160,17 @@ fn none_is_nothing_but_machines() {
 
 #[test]
 fn an_entry_that_cannot_be_read_is_named() {
-    for bad in ["", "*", "a..b", "a.org:0", "a.org:x", "10.0.0.0/33", "https://a.org", "a.*.org", "a.org/x"] {
+    for bad in [
+        "",
+        "*",
+        "a..b",
+        "a.org:0",
+        "a.org:x",
+        "10.0.0.0/33",
+        "https://a.org",
+        "a.*.org",
+        "a.org/x",
+    ] {
         let net = Net {
             egress: Egress::Allow(vec![bad.into()]),
             ports: Vec::new(),

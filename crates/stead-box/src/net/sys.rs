@@ -86,8 +86,7 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<Datagr
     // messages are walked by the macros made for it and read unaligned.
     unsafe {
         let mut from: libc::sockaddr_in = std::mem::zeroed();
-        let mut part =
-            libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+        let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
         let mut message: libc::msghdr = std::mem::zeroed();
         message.msg_name = (&raw mut from).cast();
         message.msg_namelen = size_of::<libc::sockaddr_in>() as libc::socklen_t;
@@ -104,7 +103,8 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<Datagr
             if (*header).cmsg_level == libc::IPPROTO_IP
                 && (*header).cmsg_type == libc::IP_ORIGDSTADDR
             {
-                let to: libc::sockaddr_in = libc::CMSG_DATA(header).cast::<libc::sockaddr_in>().read_unaligned();
+                let to: libc::sockaddr_in =
+                    libc::CMSG_DATA(header).cast::<libc::sockaddr_in>().read_unaligned();
                 return Ok(Some(Datagram { len: len as usize, from: plain(from), to: plain(to) }));
             }
             header = libc::CMSG_NXTHDR(&raw const message, header);
@@ -175,8 +175,13 @@ pub fn close_files(writable: &[&Path], readable: &[&Path]) -> io::Result<bool> {
                 continue;
             };
             let rule = Beneath { allowed, parent: folder.as_raw_fd() };
-            if libc::syscall(libc::SYS_landlock_add_rule, rules.as_raw_fd(), 1u32, &raw const rule, 0u32)
-                == -1
+            if libc::syscall(
+                libc::SYS_landlock_add_rule,
+                rules.as_raw_fd(),
+                1u32,
+                &raw const rule,
+                0u32,
+            ) == -1
             {
                 return Err(io::Error::last_os_error());
             }

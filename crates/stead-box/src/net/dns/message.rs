@@ -51,14 +51,23 @@ impl Question {
             wire.extend(label.as_bytes());
         }
         wire.extend([0, 0, kind::A as u8, 0, 1]);
-        Question { id: 0, name: Some(name.clone()), kind: kind::A, flags: 0x0100, wire, edns: Some((1232, false)) }
+        Question {
+            id: 0,
+            name: Some(name.clone()),
+            kind: kind::A,
+            flags: 0x0100,
+            wire,
+            edns: Some((1232, false)),
+        }
     }
 
     /// Reads a client's question. If it cannot be answered: with what, as a whole message; or not at all.
     pub fn read(bytes: &[u8]) -> Result<Self, Option<Vec<u8>>> {
         let mut reader = Reader { bytes, at: 0 };
         let header: Vec<u16> = (0..6).map_while(|_| reader.number()).collect();
-        let [id, flags, questions, answers, authorities, additional] = header[..] else { return Err(None) };
+        let [id, flags, questions, answers, authorities, additional] = header[..] else {
+            return Err(None);
+        };
         if flags & 0x8000 != 0 {
             return Err(None);
         }
@@ -110,7 +119,8 @@ impl Question {
 
     /// An answer of ours: with an address, or without any. `why` is told to clients that can hear it.
     pub fn answer(&self, code: Code, address: Option<Ipv4Addr>, why: Option<&str>) -> Vec<u8> {
-        let mut all = self.start(self.id, 0x8080 | self.flags | code as u16, address.is_some().into());
+        let mut all =
+            self.start(self.id, 0x8080 | self.flags | code as u16, address.is_some().into());
         if let Some(address) = address {
             // The name: where it stands in the question.
             all.extend([0xc0, 12, 0, kind::A as u8, 0, 1, 0, 0, 0, 5, 0, 4]);
@@ -248,7 +258,9 @@ impl Reader<'_> {
                     if !name.is_empty() {
                         name.push('.');
                     }
-                    let plain = |c: &u8| if c.is_ascii_graphic() && *c != b'.' { char::from(*c) } else { '?' };
+                    let plain = |c: &u8| {
+                        if c.is_ascii_graphic() && *c != b'.' { char::from(*c) } else { '?' }
+                    };
                     name.extend(label.iter().map(plain));
                     self.at += len;
                     if name.len() > 254 {
