@@ -22,7 +22,7 @@ pub fn close_files(run: &Path) -> io::Result<()> {
     // The list of name servers is often a link into /run; its folder, since the file is replaced when it changes.
     let list = std::fs::canonicalize("/etc/resolv.conf").ok();
     let folder = list.as_deref().and_then(Path::parent).map(PathBuf::from);
-    let mut readable = vec![Path::new("/etc/resolv.conf"), Path::new("/etc")];
+    let mut readable = vec![Path::new("/etc")];
     readable.extend(folder.as_deref());
     sys::close_files(&[run], &readable).map(|_| ())
 }
