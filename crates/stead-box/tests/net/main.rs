@@ -1,0 +1,8 @@
+//! The network of a sandbox, attacked from inside and used from both sides. Each test has a host and an internet in
+//! network namespaces of its own; every address of that internet answers, so that what must not be reached would.
+
+mod attack;
+mod internet;
+mod names;
+mod service;
+mod world;
