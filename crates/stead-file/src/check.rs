@@ -129,13 +129,14 @@ fn network(
     }
 }
 
-fn told(reader: &Reader<'_>, found: &Found<'_>) -> bool {
+/// Whether a problem was noted at this very place.
+pub(crate) fn told(reader: &Reader<'_>, found: &Found<'_>) -> bool {
     reader.problems.iter().any(|problem| problem.span == found.span())
 }
 
 fn two_egresses(reader: &mut Reader<'_>, egress: &Found<'_>, network: Option<&Found<'_>>, header: &str) {
     let problem = reader
-        .problem(egress.span(), "`egress` has no effect here: the machine is on a network, which decides")
+        .problem(egress.span(), "`egress` has no effect beside `network`: the network decides")
         .help(format!("move `egress` to {header}, or leave `network` out"));
     if let Some(network) = network {
         problem.also(network.span(), "the network");
@@ -155,7 +156,7 @@ fn undeclared<'a>(
         return;
     }
     let some: Vec<_> = known.take(10).map(|name| format!("`{name}`")).collect();
-    let there = if some.is_empty() { String::new() } else { format!("; declared are {}", some.join(", ")) };
+    let there = if some.is_empty() { String::new() } else { format!("; there are {}", some.join(", ")) };
     problem.help(format!("declare it with `[{what}s.{name}]`{there}"));
 }
 
@@ -190,10 +191,15 @@ fn ports(source: &Source<'_>, reader: &mut Reader<'_>, declared: &Declaration) {
             };
             let inside = port.inside;
             let free = port.host.checked_add(1).unwrap_or(port.host - 1);
+            let default = source.machine(name, "ports").is_some_and(|found| found.default);
             reader
                 .problem(source.port(name, port), message)
                 .also(source.port(other, first), format!("taken by `{other}` here"))
-                .help(format!("take another one, for example \"{free}:{inside}\""));
+                .help(if default && other != name {
+                    "every machine has what is in the defaults: move `ports` to one of them".into()
+                } else {
+                    format!("take another one, for example \"{free}:{inside}\"")
+                });
         }
     }
 }
@@ -205,11 +211,15 @@ fn states(source: &Source<'_>, reader: &mut Reader<'_>, declared: &Declaration) 
         let Some(other) = taken.insert(state, name) else { continue };
         // The one that names the state is the one to change.
         let (name, other) = if machine.state.is_some() { (name.as_str(), other) } else { (other, name.as_str()) };
-        let place = source.place(name, "state");
+        let default = source.machine(name, "state").is_some_and(|found| found.default);
         reader
-            .problem(place, format!("machines `{other}` and `{name}` have the same state `{state}`"))
+            .problem(source.place(name, "state"), format!("machines `{other}` and `{name}` have the same state `{state}`"))
             .also(source.place(other, "state"), format!("`{other}` has it here"))
-            .help("a state lies in one machine at a time: give one of them another `state`, or leave it out");
+            .help(if default {
+                "every machine has what is in the defaults: move `state` to one of them"
+            } else {
+                "a state lies in one machine at a time: give one of them another `state`, or leave it out"
+            });
     }
 }
 

@@ -38,8 +38,10 @@ impl Form for Command {
                 }
             }
             DeValue::Array(items) => {
+                reader.entry = true;
                 let texts: Vec<Option<&str>> =
-                    items.iter().map(|item| reader.text(item, "a list of texts")).collect();
+                    items.iter().map(|item| reader.text(item, "a text")).collect();
+                reader.entry = false;
                 let texts: Option<Vec<&str>> = texts.into_iter().collect();
                 texts?.into_iter().map(Into::into).collect()
             }

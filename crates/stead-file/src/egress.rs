@@ -125,13 +125,16 @@ fn masked(address: IpAddr, bits: u8) -> IpAddr {
 
 fn domain(place: &str) -> Result<Target, RuleError> {
     if place == "*" {
-        return refuse("`*` allows everything: that is `egress = \"open\"`", None);
+        return refuse("`*` would allow everything", None);
     }
     let lower = place.to_ascii_lowercase();
     let (name, below) = match lower.strip_prefix("*.") {
         Some(name) => (name, true),
         None => (lower.as_str(), false),
     };
+    if place.is_empty() {
+        return refuse("the name of a server is missing", None);
+    }
     let fault = |what: &str| refuse(format!("`{place}` is no domain: {what}"), None);
     if name.is_empty() {
         return fault("it is empty");
@@ -140,7 +143,9 @@ fn domain(place: &str) -> Result<Target, RuleError> {
         return fault("`*` stands only at its beginning, as in `*.example.org`");
     }
     if let Some(odd) = name.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '.' | '_')) {
-        return if odd.is_ascii() {
+        return if odd == ' ' {
+            fault("it contains a blank")
+        } else if odd.is_ascii() {
             fault(&format!("`{}` must not be in one", odd.escape_debug()))
         } else {
             fault("letters beyond a to z are written in punycode, as in `xn--bcher-kva.example`")
@@ -246,7 +251,7 @@ fn word(spot: Spot<'_>, reader: &mut Reader<'_>, text: &str) -> Option<Egress> {
             .help(format!("write `egress = {{ allow = [{text:?}] }}`"));
         return None;
     }
-    let word = choose(spot, reader, text, &WORDS)?;
+    let word = choose(spot, reader, text, &WORDS, &Where.expects())?;
     Some(match word.as_str() {
         "open" => Egress::Open,
         "web-only" => Egress::WebOnly,
@@ -268,7 +273,10 @@ fn allow(spot: Spot<'_>, reader: &mut Reader<'_>) -> Option<Egress> {
     }
     let mut rules: Vec<String> = Vec::new();
     for item in items {
-        let Some(text) = reader.text(item, "a list of texts") else { continue };
+        reader.entry = true;
+        let text = reader.text(item, "the name or address of a server");
+        reader.entry = false;
+        let Some(text) = text else { continue };
         match text.parse::<Rule>() {
             Ok(rule) => {
                 let rule = rule.to_string();
@@ -279,6 +287,7 @@ fn allow(spot: Spot<'_>, reader: &mut Reader<'_>) -> Option<Egress> {
             Err(error) => {
                 let help = match &error.instead {
                     Some(instead) => format!("write {instead:?}"),
+                    None if text == "*" => "write `egress = \"open\"`".into(),
                     None => "allowed are names (`github.com`, `*.github.com`), addresses (`10.1.2.3`) and networks (`10.1.0.0/16`), each also with a port (`github.com:22`)".into(),
                 };
                 reader.problem(item.span(), error.to_string()).help(help);

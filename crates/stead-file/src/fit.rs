@@ -1,6 +1,6 @@
 //! What is asked for, held against what this computer has.
 
-use crate::check::Source;
+use crate::check::{Source, told};
 use crate::declared::{Declaration, Machine};
 use crate::reader::Reader;
 use crate::{HostFacts, Size};
@@ -9,11 +9,18 @@ use crate::{HostFacts, Size};
 pub(crate) fn fit(source: &Source<'_>, declared: &Declaration, reader: &mut Reader<'_>) {
     let Some(host) = &reader.context.host else { return };
     for (name, machine) in &declared.machines {
-        memory(source, reader, name, machine, host);
-        cpus(source, reader, name, machine, host);
-        disk(source, reader, name, machine, host);
+        for (key, fit) in FITS {
+            // What could not be read was not asked for: the value of the defaults stands in for it.
+            if source.machine(name, key).is_none_or(|found| !told(reader, &found)) {
+                fit(source, reader, name, machine, host);
+            }
+        }
     }
 }
+
+type Fit = fn(&Source<'_>, &mut Reader<'_>, &str, &Machine, &HostFacts);
+
+const FITS: [(&str, Fit); 3] = [("memory", memory), ("cpus", cpus), ("disk", disk)];
 
 /// More than 80 % of `all`.
 fn nearly_all(part: u64, all: u64) -> bool {

@@ -148,7 +148,7 @@ impl Form for Bytes {
             DeValue::String(text) => match text.parse::<Size>() {
                 Ok(size) => size,
                 Err(error) => {
-                    reader.refuse(spot, error.to_string());
+                    reader.problem(spot.span(), error.to_string());
                     return None;
                 }
             },
@@ -167,6 +167,7 @@ impl Form for Bytes {
         }
         let label = match spot.get_ref() {
             DeValue::String(_) => format!("this is {}", size.about()),
+            _ if size.bytes() == 0 => "this is nothing".into(),
             _ => format!("this is {}: a number alone is GiB", size.about()),
         };
         reader.refuse(spot, format!("`{key}` must be {}", self.expects())).label(label);
@@ -218,7 +219,10 @@ pub(crate) fn name_fault(name: &str) -> Option<String> {
         ));
     }
     let odd = name.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_'))?;
-    Some(format!("`{}` must not be in a name", odd.escape_debug()))
+    Some(match odd {
+        ' ' => "a name must not contain a blank".into(),
+        odd => format!("`{}` must not be in a name", odd.escape_debug()),
+    })
 }
 
 /// What a name may be, for help.
@@ -262,7 +266,7 @@ impl Form for Choice {
 
     fn read(&self, spot: Spot<'_>, reader: &mut Reader<'_>) -> Option<String> {
         let text = reader.text(spot, &self.expects())?;
-        choose(spot, reader, text, self.0)
+        choose(spot, reader, text, self.0, &self.expects())
     }
 }
 
@@ -282,12 +286,13 @@ pub(crate) fn choose(
     reader: &mut Reader<'_>,
     text: &str,
     words: &[&str],
+    expected: &str,
 ) -> Option<String> {
     if words.contains(&text) {
         return Some(text.into());
     }
     let (key, _) = reader.key;
-    let message = format!("`{key}` must be {}, not {text:?}", one_of(words));
+    let message = format!("`{key}` must be {expected}, not {text:?}");
     let problem = reader.problem(spot.span(), message);
     if let Some(near) = nearest(text, words.iter().copied()) {
         problem.help(format!("did you mean `{key} = \"{near}\"`?"));
@@ -312,13 +317,16 @@ impl Form for EngineName {
 
     fn read(&self, spot: Spot<'_>, reader: &mut Reader<'_>) -> Option<String> {
         let text = reader.text(spot, &self.expects())?;
-        choose(spot, reader, text, &reader.context.engines)
+        let engines = &reader.context.engines;
+        choose(spot, reader, text, engines, &one_of(engines))
     }
 }
 
-/// A list of values of one form, no two of them the same. `same` says what makes two the same.
+/// A list of values of one form, no two of them the same.
 pub(crate) struct List<F: Form + 'static, K: Eq + Hash> {
     pub of: F,
+    /// What must not be there twice: in words, and in a value.
+    pub once: &'static str,
     pub same: fn(&F::Out) -> K,
 }
 
@@ -326,7 +334,7 @@ impl<F: Form, K: Eq + Hash> Form for List<F, K> {
     type Out = Vec<F::Out>;
 
     fn expects(&self) -> String {
-        self.of.expects()
+        format!("a list, each entry {}", self.of.expects())
     }
 
     fn schema(&self) -> Json {
@@ -346,12 +354,15 @@ impl<F: Form, K: Eq + Hash> Form for List<F, K> {
         let mut read: HashMap<K, Spot<'_>> = HashMap::new();
         let mut out = Vec::new();
         for item in items {
-            let Some(value) = self.of.read(item, reader) else { continue };
+            reader.entry = true;
+            let value = self.of.read(item, reader);
+            reader.entry = false;
+            let Some(value) = value else { continue };
             let same = (self.same)(&value);
             if let Some(first) = read.get(&same) {
-                let key = reader.key.0;
+                let (key, once) = (reader.key.0, self.once);
                 reader
-                    .problem(item.span(), format!("`{key}` names the same twice"))
+                    .problem(item.span(), format!("`{key}` names the same {once} twice"))
                     .label("again")
                     .also(first.span(), "first here")
                     .help("remove one of the two");
@@ -419,7 +430,7 @@ impl Form for Environment {
                             value.span(),
                             format!("variable `{text}` must be a text, not {found}"),
                         )
-                        .help(format!("put it in quotes: `{text} = \"{raw}\"`"));
+                        .help(format!("write it in quotes: `{text} = \"{raw}\"`"));
                 }
             }
         }

@@ -71,7 +71,7 @@ pub(crate) static MACHINE: Table<Machine> = Table {
             elsewhere ["tmpfs", "temporary"]
             => |machine, flag| machine.ephemeral = flag;
         /// Folders inside that survive although it is `ephemeral`.
-        persist: List { of: Inside, same: PathBuf::clone }, "[]", "[\"/var/lib/db\"]"
+        persist: List { of: Inside, once: "folder", same: PathBuf::clone }, "[]", "[\"/var/lib/db\"]"
             => |machine, paths| machine.persist = paths;
         /// The state that lies in it, by name. No two machines have the same.
         state: Name("a state"), "one called like the machine", "\"work\""
@@ -88,23 +88,23 @@ pub(crate) static MACHINE: Table<Machine> = Table {
             => |machine, egress| machine.egress = egress;
         /// Ports of this host that lead into it: `HOST:INSIDE`, `ADDRESS:HOST:INSIDE`, or one number for both. On the
         /// loopback unless an address is named.
-        ports: List { of: Forward, same: Port::clone }, "[]", "[\"8080:80\", \"0.0.0.0:8443:443\", \"3000\"]",
+        ports: List { of: Forward, once: "port", same: Port::clone }, "[]", "[\"8080:80\", \"0.0.0.0:8443:443\", \"3000\"]",
             elsewhere ["port", "publish", "expose", "forward"]
             => |machine, ports| machine.ports = ports;
         /// Ports on this host's loopback that it may use as its own: a model server, a proxy.
-        host_ports: List { of: Single, same: u16::clone }, "[]", "[11434]"
+        host_ports: List { of: Single, once: "port", same: u16::clone }, "[]", "[11434]"
             => |machine, ports| machine.host_ports = ports;
         /// Name servers to ask instead of this host's.
-        dns: List { of: Address, same: Clone::clone }, "this host's", "[\"1.1.1.1\"]",
+        dns: List { of: Address, once: "address", same: Clone::clone }, "this host's", "[\"1.1.1.1\"]",
             elsewhere ["nameservers", "nameserver", "resolvers"]
             => |machine, dns| machine.dns = dns;
         /// Folders of this host that it shares: `FOLDER:INSIDE`, with `:ro` only to read, or `FOLDER` alone for the same
         /// path inside. Relative to this file; `~` is your home.
-        shares: List { of: Shared, same: |share| share.inside.clone() }, "[]", "[\".\", \"~/src:/src\", \"~/ref:/ref:ro\"]",
+        shares: List { of: Shared, once: "place inside", same: |share| share.inside.clone() }, "[]", "[\".\", \"~/src:/src\", \"~/ref:/ref:ro\"]",
             elsewhere ["share", "volumes", "mounts", "binds", "folders"]
             => |machine, shares| machine.shares = shares;
         /// Paths of this host that are hidden otherwise and that it sees copy-on-write.
-        show: List { of: OfHost, same: PathBuf::clone }, "[]", "[\"~/.cargo\"]"
+        show: List { of: OfHost, once: "path", same: PathBuf::clone }, "[]", "[\"~/.cargo\"]"
             => |machine, paths| machine.show = paths;
         /// Containers may be made inside.
         nested: Flag, "false", "true",

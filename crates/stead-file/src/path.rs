@@ -39,7 +39,7 @@ impl Form for Inside {
     type Out = PathBuf;
 
     fn expects(&self) -> String {
-        "a list of paths".into()
+        "a path inside".into()
     }
 
     fn schema(&self) -> Json {
@@ -63,7 +63,7 @@ impl Form for OfHost {
     type Out = PathBuf;
 
     fn expects(&self) -> String {
-        "a list of paths".into()
+        "a path of this host".into()
     }
 
     fn schema(&self) -> Json {
@@ -114,7 +114,7 @@ impl Form for Shared {
     type Out = Share;
 
     fn expects(&self) -> String {
-        "a list of folders such as \"~/src:/src\"".into()
+        "a folder such as \"~/src:/src\"".into()
     }
 
     fn schema(&self) -> Json {

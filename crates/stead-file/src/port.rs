@@ -13,6 +13,7 @@ use toml::de::DeValue;
 fn number(text: &str) -> Result<u16, String> {
     match text.parse::<u16>() {
         Ok(number) if number > 0 => Ok(number),
+        _ if text.is_empty() => Err("a port is missing".into()),
         _ if text.contains('-') => {
             Err(format!("`{text}` is a range of ports: write each port by itself"))
         }
@@ -29,6 +30,8 @@ impl FromStr for Port {
         let (address, ports) = if let Some(rest) = text.strip_prefix('[') {
             let closed = rest.split_once("]:");
             closed.ok_or_else(|| format!("`{text}` lacks `]:` behind its address"))?
+        } else if text.matches(':').count() > 2 {
+            return Err(format!("`{text}` has an address of IPv6, which is put in brackets: [::1]:8080:80"));
         } else if text.matches(':').count() > 1 {
             text.split_once(':').unwrap_or_default()
         } else {
@@ -36,7 +39,7 @@ impl FromStr for Port {
         };
         let address = address
             .parse::<IpAddr>()
-            .map_err(|_| format!("`{address}` in `{text}` is no address of this host"))?;
+            .map_err(|_| format!("`{address}` in `{text}` is no address: write numbers"))?;
         let (host, inside) = ports.split_once(':').unwrap_or((ports, ports));
         Ok(Port { address, host: number(host)?, inside: number(inside)? })
     }
@@ -71,7 +74,7 @@ impl Form for Forward {
     type Out = Port;
 
     fn expects(&self) -> String {
-        "a list of ports such as \"8080:80\"".into()
+        "a port such as \"8080:80\"".into()
     }
 
     fn schema(&self) -> Json {
@@ -103,7 +106,7 @@ impl Form for Single {
     type Out = u16;
 
     fn expects(&self) -> String {
-        "a list of whole numbers from 1 to 65535".into()
+        "a port: a whole number from 1 to 65535".into()
     }
 
     fn schema(&self) -> Json {
@@ -132,7 +135,7 @@ impl Form for Address {
     type Out = IpAddr;
 
     fn expects(&self) -> String {
-        "a list of addresses".into()
+        "an address such as \"1.1.1.1\"".into()
     }
 
     fn schema(&self) -> Json {

@@ -36,11 +36,19 @@ pub(crate) const PARTS: [(&str, &str); 4] = [
 /// # Errors
 /// Everything that is wrong with it, and the warnings, in the order of the file.
 pub fn read(text: &str, context: &Context<'_>) -> Result<Checked, Report> {
-    let (root, faults) = DeTable::parse_recoverable(text);
     let mut reader = Reader::new(context);
-    reader.broken = !faults.is_empty();
-    let declaration = whole(root.get_ref(), &mut reader);
-    let problems = syntax::merge(text, &faults, reader.problems);
+    let (root, faults) = DeTable::parse_recoverable(text);
+    let (declaration, problems) = if faults.is_empty() {
+        (whole(root.get_ref(), &mut reader), reader.problems)
+    } else {
+        let (mended, mut problems) = syntax::mend(text, faults);
+        let (root, _) = DeTable::parse_recoverable(&mended);
+        reader.broken = true;
+        let declaration = whole(root.get_ref(), &mut reader);
+        syntax::certain(text, &problems, &mut reader.problems);
+        problems.append(&mut reader.problems);
+        (declaration, problems)
+    };
     let report = Report::new(context.path.display().to_string(), text, problems);
     if report.errors() > 0 { Err(report) } else { Ok(Checked { declaration, warnings: report }) }
 }
@@ -48,9 +56,11 @@ pub fn read(text: &str, context: &Context<'_>) -> Result<Checked, Report> {
 fn whole(root: &DeTable<'_>, reader: &mut Reader<'_>) -> Declaration {
     let mut stead = Stead::default();
     let mut declared = Declaration::default();
-    for (name, _) in root {
+    for (name, value) in root {
         let text = name.get_ref();
-        if !PARTS.iter().any(|(part, _)| part == text) {
+        // Behind a broken header, keys of that table seem to stand at the top.
+        let stray = reader.broken && !value.get_ref().is_table();
+        if !stray && !PARTS.iter().any(|(part, _)| part == text) {
             unknown_part(text, name.span(), reader);
         }
     }

@@ -17,11 +17,13 @@ pub(crate) struct Reader<'c> {
     pub key: (&'static str, &'static str),
     /// Whether parts of the file could not be read, so that what seems to be missing may be there.
     pub broken: bool,
+    /// An entry of the key's list is read, not the whole.
+    pub entry: bool,
 }
 
 impl<'c> Reader<'c> {
     pub fn new(context: &'c Context<'c>) -> Self {
-        Reader { context, problems: Vec::new(), key: ("", ""), broken: false }
+        Reader { context, problems: Vec::new(), key: ("", ""), broken: false, entry: false }
     }
 
     pub fn problem(&mut self, span: Range<usize>, message: impl Into<String>) -> &mut Problem {
@@ -33,10 +35,9 @@ impl<'c> Reader<'c> {
     pub fn wrong(&mut self, spot: Spot<'_>, expected: &str) -> &mut Problem {
         let (key, example) = self.key;
         let found = kind(spot.get_ref());
-        let help = format!("write for example `{key} = {example}`");
-        self.problem(spot.span(), format!("`{key}` must be {expected}, not {found}"))
-            .label(found)
-            .help(help)
+        let subject = if self.entry { "an entry of " } else { "" };
+        self.problem(spot.span(), format!("{subject}`{key}` must be {expected}, not {found}"))
+            .help(format!("write for example `{key} = {example}`"))
     }
 
     /// The value is of the right kind, but what it says will not do.
@@ -66,7 +67,8 @@ pub(crate) fn kind(value: &DeValue<'_>) -> &'static str {
         DeValue::String(_) => "a text",
         DeValue::Integer(_) => "a whole number",
         DeValue::Float(_) => "a number with a point",
-        DeValue::Boolean(_) => "a yes or no",
+        DeValue::Boolean(true) => "`true`",
+        DeValue::Boolean(false) => "`false`",
         DeValue::Datetime(_) => "a date",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",

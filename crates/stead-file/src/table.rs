@@ -106,7 +106,7 @@ impl<T> Table<T> {
         let problem = reader.problem(span, format!("{} has no key `{shown}`", self.what));
         let called = self.keys.iter().find(|key| key.elsewhere.contains(&name));
         if let Some(key) = called {
-            problem.help(format!("it is called `{}` here: `{0} = {}`", key.name, key.example));
+            problem.help(format!("it is called `{}` here, as in `{0} = {}`", key.name, key.example));
         } else if let Some(header) = keys::home_of(name) {
             problem.help(format!("`{shown}` belongs in {header}"));
         } else if let Some(near) = nearest(name, self.keys.iter().map(|key| key.name)) {
