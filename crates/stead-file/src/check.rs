@@ -98,7 +98,10 @@ fn engine(source: &Source<'_>, reader: &mut Reader<'_>, name: &str, machine: &Ma
         reader
             .problem(
                 source.place(name, "engine"),
-                format!("the machine called `host` is this computer, and cannot be on engine `{}`", machine.engine),
+                format!(
+                    "the machine called `host` is this computer, and cannot be on engine `{}`",
+                    machine.engine
+                ),
             )
             .help("give the machine another name, or write `engine = \"host\"`");
     }
@@ -121,7 +124,9 @@ fn network(
         return;
     }
     // Told once where it stands, however many machines have it from the defaults.
-    let Some(place) = source.machine(name, "network").filter(|found| !found.default || !told(reader, found)) else {
+    let Some(place) =
+        source.machine(name, "network").filter(|found| !found.default || !told(reader, found))
+    else {
         return;
     };
     if !reader.broken {
@@ -134,7 +139,12 @@ pub(crate) fn told(reader: &Reader<'_>, found: &Found<'_>) -> bool {
     reader.problems.iter().any(|problem| problem.span == found.span())
 }
 
-fn two_egresses(reader: &mut Reader<'_>, egress: &Found<'_>, network: Option<&Found<'_>>, header: &str) {
+fn two_egresses(
+    reader: &mut Reader<'_>,
+    egress: &Found<'_>,
+    network: Option<&Found<'_>>,
+    header: &str,
+) {
     let problem = reader
         .problem(egress.span(), "`egress` has no effect beside `network`: the network decides")
         .help(format!("move `egress` to {header}, or leave `network` out"));
@@ -156,7 +166,8 @@ fn undeclared<'a>(
         return;
     }
     let some: Vec<_> = known.take(10).map(|name| format!("`{name}`")).collect();
-    let there = if some.is_empty() { String::new() } else { format!("; there are {}", some.join(", ")) };
+    let there =
+        if some.is_empty() { String::new() } else { format!("; there are {}", some.join(", ")) };
     problem.help(format!("declare it with `[{what}s.{name}]`{there}"));
 }
 
@@ -210,7 +221,8 @@ fn states(source: &Source<'_>, reader: &mut Reader<'_>, declared: &Declaration) 
         let state = machine.state.as_deref().unwrap_or(name);
         let Some(other) = taken.insert(state, name) else { continue };
         // The one that names the state is the one to change.
-        let (name, other) = if machine.state.is_some() { (name.as_str(), other) } else { (other, name.as_str()) };
+        let (name, other) =
+            if machine.state.is_some() { (name.as_str(), other) } else { (other, name.as_str()) };
         let default = source.machine(name, "state").is_some_and(|found| found.default);
         reader
             .problem(source.place(name, "state"), format!("machines `{other}` and `{name}` have the same state `{state}`"))

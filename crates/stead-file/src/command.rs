@@ -31,7 +31,10 @@ impl Form for Command {
                     Ok(words) => words,
                     Err(message) => {
                         reader
-                            .problem(spot.span(), format!("`command` cannot be split into words: {message}"))
+                            .problem(
+                                spot.span(),
+                                format!("`command` cannot be split into words: {message}"),
+                            )
                             .help("close it, or write a list: `command = [\"make\", \"test\"]`");
                         return None;
                     }

@@ -50,7 +50,9 @@ impl FromStr for Rule {
         if let Some((scheme, rest)) = text.split_once("://") {
             let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
             return refuse(
-                format!("`{text}` is an address of the web: only the name of the server is allowed here, without `{scheme}://`"),
+                format!(
+                    "`{text}` is an address of the web: only the name of the server is allowed here, without `{scheme}://`"
+                ),
                 host.parse::<Rule>().ok().map(|rule| rule.to_string()),
             );
         }
@@ -69,7 +71,9 @@ impl FromStr for Rule {
             None => None,
             Some(port) => match port.parse::<u16>() {
                 Ok(number) if number > 0 => Some(number),
-                _ => return refuse(format!("`{port}` in `{text}` is no port from 1 to 65535"), None),
+                _ => {
+                    return refuse(format!("`{port}` in `{text}` is no port from 1 to 65535"), None);
+                }
             },
         };
         Ok(Rule { target: target(place)?, port })
@@ -86,7 +90,9 @@ fn target(place: &str) -> Result<Target, RuleError> {
         return match address.parse::<IpAddr>() {
             Ok(address) => net(place, address, bits),
             Err(_) => refuse(
-                format!("`{place}` has a path: only names of servers and networks are allowed here"),
+                format!(
+                    "`{place}` has a path: only names of servers and networks are allowed here"
+                ),
                 address.parse::<Rule>().ok().map(|rule| rule.to_string()),
             ),
         };
@@ -97,7 +103,10 @@ fn target(place: &str) -> Result<Target, RuleError> {
 fn net(place: &str, address: IpAddr, bits: &str) -> Result<Target, RuleError> {
     let most = if address.is_ipv4() { 32 } else { 128 };
     let Some(bits) = bits.parse::<u8>().ok().filter(|bits| *bits <= most) else {
-        return refuse(format!("`{place}` is no network: behind `/` is a number up to {most}"), None);
+        return refuse(
+            format!("`{place}` is no network: behind `/` is a number up to {most}"),
+            None,
+        );
     };
     let first = masked(address, bits);
     if first != address {
@@ -142,7 +151,9 @@ fn domain(place: &str) -> Result<Target, RuleError> {
     if name.contains('*') {
         return fault("`*` stands only at its beginning, as in `*.example.org`");
     }
-    if let Some(odd) = name.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '.' | '_')) {
+    if let Some(odd) =
+        name.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '.' | '_'))
+    {
         return if odd == ' ' {
             fault("it contains a blank")
         } else if odd.is_ascii() {
@@ -244,7 +255,11 @@ impl Form for Where {
 }
 
 fn word(spot: Spot<'_>, reader: &mut Reader<'_>, text: &str) -> Option<Egress> {
-    if !WORDS.contains(&text) && nearest(text, WORDS).is_none() && text.parse::<Rule>().is_ok() && text.contains('.') {
+    if !WORDS.contains(&text)
+        && nearest(text, WORDS).is_none()
+        && text.parse::<Rule>().is_ok()
+        && text.contains('.')
+    {
         reader
             .problem(spot.span(), format!("`egress` must be a list to allow {text:?}"))
             .label("put it in a list")
@@ -344,8 +359,29 @@ mod tests {
             assert_eq!(error.instead.as_deref(), Some(instead), "{text}: {error}");
         }
         for text in [
-            "", "*", "*.", "a.*.b", "a..b", ".a", "-a.b", "a-.b", "a b", "bücher.de", "1.2.3", "300.1.1.1",
-            "10.0.0.0/33", "10.0.0.0/x", "a:0", "a:65536", "a:", ":80", "a:b:80", "[::1", "[]", "[::1]x", "a/8:80",
+            "",
+            "*",
+            "*.",
+            "a.*.b",
+            "a..b",
+            ".a",
+            "-a.b",
+            "a-.b",
+            "a b",
+            "bücher.de",
+            "1.2.3",
+            "300.1.1.1",
+            "10.0.0.0/33",
+            "10.0.0.0/x",
+            "a:0",
+            "a:65536",
+            "a:",
+            ":80",
+            "a:b:80",
+            "[::1",
+            "[]",
+            "[::1]x",
+            "a/8:80",
         ] {
             let result = text.parse::<Rule>();
             assert!(result.is_err() || text == "[::1", "{text}: {result:?}");

@@ -27,7 +27,13 @@ fn nearly_all(part: u64, all: u64) -> bool {
     u128::from(part) * 100 > u128::from(all) * 80
 }
 
-fn memory(source: &Source<'_>, reader: &mut Reader<'_>, name: &str, machine: &Machine, host: &HostFacts) {
+fn memory(
+    source: &Source<'_>,
+    reader: &mut Reader<'_>,
+    name: &str,
+    machine: &Machine,
+    host: &HostFacts,
+) {
     let Some(memory) = machine.memory else { return };
     if nearly_all(memory.bytes(), host.memory.bytes()) {
         let (asked, all) = (memory.about(), host.memory.about());
@@ -42,7 +48,13 @@ fn memory(source: &Source<'_>, reader: &mut Reader<'_>, name: &str, machine: &Ma
     }
 }
 
-fn cpus(source: &Source<'_>, reader: &mut Reader<'_>, name: &str, machine: &Machine, host: &HostFacts) {
+fn cpus(
+    source: &Source<'_>,
+    reader: &mut Reader<'_>,
+    name: &str,
+    machine: &Machine,
+    host: &HostFacts,
+) {
     let Some(cpus) = machine.cpus else { return };
     if nearly_all(cpus.into(), u64::from(host.cpus) * 1000) {
         let (asked, all) = (f64::from(cpus) / 1000.0, host.cpus);
@@ -50,14 +62,22 @@ fn cpus(source: &Source<'_>, reader: &mut Reader<'_>, name: &str, machine: &Mach
         reader
             .problem(
                 source.place(name, "cpus"),
-                format!("machine `{name}` may keep {asked} processors busy, and this computer has {all}"),
+                format!(
+                    "machine `{name}` may keep {asked} processors busy, and this computer has {all}"
+                ),
             )
             .help(format!("leave a fifth to the rest: at most {most:.1}"))
             .warning();
     }
 }
 
-fn disk(source: &Source<'_>, reader: &mut Reader<'_>, name: &str, machine: &Machine, host: &HostFacts) {
+fn disk(
+    source: &Source<'_>,
+    reader: &mut Reader<'_>,
+    name: &str,
+    machine: &Machine,
+    host: &HostFacts,
+) {
     let Some(disk) = machine.disk else { return };
     if host.made.iter().any(|made| made == name) {
         return;

@@ -15,13 +15,16 @@ pub mod egress;
 mod find;
 mod fit;
 mod form;
+mod init;
 mod keys;
 mod nearest;
+mod page;
 mod path;
 mod port;
 mod problem;
 mod read;
 mod reader;
+mod schema;
 pub mod size;
 mod syntax;
 mod table;
@@ -31,8 +34,11 @@ pub use context::{Context, HostFacts};
 pub use declared::Declaration;
 pub use find::{FILE_NAME, find};
 pub use form::MAX_NAME;
+pub use init::init;
+pub use page::page;
 pub use problem::{Problem, Report};
 pub use read::{Checked, read};
+pub use schema::schema;
 pub use size::Size;
 
 /// The machine of `stead run -m scratch`, where no file declares one: a sandbox from defaults.

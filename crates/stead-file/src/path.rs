@@ -14,10 +14,14 @@ const RESERVED: [&str; 3] = ["/proc", "/sys", "/dev"];
 fn inside(text: &str) -> Result<PathBuf, String> {
     let path = Path::new(text);
     if text.starts_with('~') {
-        return Err(format!("`{text}` is to be a path inside the machine, where `~` is not known: write it in full"));
+        return Err(format!(
+            "`{text}` is to be a path inside the machine, where `~` is not known: write it in full"
+        ));
     }
     if !path.is_absolute() {
-        return Err(format!("`{text}` is to be a path inside the machine, and such begin with `/`"));
+        return Err(format!(
+            "`{text}` is to be a path inside the machine, and such begin with `/`"
+        ));
     }
     if path.components().any(|part| part == Component::ParentDir) {
         return Err(format!("`{text}` must not contain `..`"));
@@ -27,7 +31,9 @@ fn inside(text: &str) -> Result<PathBuf, String> {
         return Err("`/` is the whole machine: name a folder in it".into());
     }
     match RESERVED.iter().find(|reserved| path.starts_with(reserved)) {
-        Some(reserved) => Err(format!("`{text}` cannot be used: `{reserved}` is the machine's own")),
+        Some(reserved) => {
+            Err(format!("`{text}` cannot be used: `{reserved}` is the machine's own"))
+        }
         None => Ok(path),
     }
 }
@@ -122,7 +128,8 @@ impl Form for Shared {
     }
 
     fn read(&self, spot: Spot<'_>, reader: &mut Reader<'_>) -> Option<Share> {
-        const HELP: &str = "write \"FOLDER\", \"FOLDER:INSIDE\" or \"FOLDER:INSIDE:ro\", as in \"~/src:/src\"";
+        const HELP: &str =
+            "write \"FOLDER\", \"FOLDER:INSIDE\" or \"FOLDER:INSIDE:ro\", as in \"~/src:/src\"";
         let text = reader.text(spot, &self.expects())?;
         let mut parts: Vec<&str> = text.split(':').collect();
         let writable = match parts.last() {
@@ -180,13 +187,21 @@ impl Form for Image {
         let text = reader.text(spot, &self.expects())?;
         let word = |word: &str| {
             word.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
-                && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c))
+                && word
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c))
         };
-        if text == "host" || text.split_once('/').is_some_and(|(name, version)| word(name) && word(version)) {
+        if text == "host"
+            || text.split_once('/').is_some_and(|(name, version)| word(name) && word(version))
+        {
             return Some(text.into());
         }
-        let problem = reader.refuse(spot, format!("`image` must be {}, not {text:?}", self.expects()));
-        if let Some((name, version)) = text.split_once([':', ' ', '-']) && word(name) && word(version) {
+        let problem =
+            reader.refuse(spot, format!("`image` must be {}, not {text:?}", self.expects()));
+        if let Some((name, version)) = text.split_once([':', ' ', '-'])
+            && word(name)
+            && word(version)
+        {
             problem.help(format!("did you mean `image = \"{name}/{version}\"`?"));
         }
         None

@@ -31,7 +31,9 @@ impl FromStr for Port {
             let closed = rest.split_once("]:");
             closed.ok_or_else(|| format!("`{text}` lacks `]:` behind its address"))?
         } else if text.matches(':').count() > 2 {
-            return Err(format!("`{text}` has an address of IPv6, which is put in brackets: [::1]:8080:80"));
+            return Err(format!(
+                "`{text}` has an address of IPv6, which is put in brackets: [::1]:8080:80"
+            ));
         } else if text.matches(':').count() > 1 {
             text.split_once(':').unwrap_or_default()
         } else {
@@ -170,7 +172,20 @@ mod tests {
             assert_eq!(port, Port { address: address.parse().unwrap(), host, inside }, "{text}");
             assert_eq!(port.to_string().parse::<Port>().unwrap(), port);
         }
-        for text in ["", "0", "0:80", "80:0", "65536", "a:80", "1:2:3", "::1:80:80", "[::1]80", "80/udp", "1-9", "80:"] {
+        for text in [
+            "",
+            "0",
+            "0:80",
+            "80:0",
+            "65536",
+            "a:80",
+            "1:2:3",
+            "::1:80:80",
+            "[::1]80",
+            "80/udp",
+            "1-9",
+            "80:",
+        ] {
             assert!(text.parse::<Port>().is_err(), "{text}");
         }
     }

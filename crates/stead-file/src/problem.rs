@@ -83,12 +83,9 @@ impl Diagnostic for Problem {
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let source_span = |span: &Range<usize>| SourceSpan::from((span.start, span.len()));
         let here = LabeledSpan::new_primary_with_span(self.label.clone(), source_span(&self.span));
-        let also = self
-            .also
-            .iter()
-            .map(move |(span, label)| {
-                LabeledSpan::new_with_span(Some(label.clone()), source_span(span))
-            });
+        let also = self.also.iter().map(move |(span, label)| {
+            LabeledSpan::new_with_span(Some(label.clone()), source_span(span))
+        });
         Some(Box::new(std::iter::once(here).chain(also)))
     }
 }

@@ -56,11 +56,9 @@ pub fn read(text: &str, context: &Context<'_>) -> Result<Checked, Report> {
 fn whole(root: &DeTable<'_>, reader: &mut Reader<'_>) -> Declaration {
     let mut stead = Stead::default();
     let mut declared = Declaration::default();
-    for (name, value) in root {
+    for (name, _) in root {
         let text = name.get_ref();
-        // Behind a broken header, keys of that table seem to stand at the top.
-        let stray = reader.broken && !value.get_ref().is_table();
-        if !stray && !PARTS.iter().any(|(part, _)| part == text) {
+        if !PARTS.iter().any(|(part, _)| part == text) {
             unknown_part(text, name.span(), reader);
         }
     }
@@ -101,7 +99,10 @@ fn named<T>(
         let member = value.get_ref().is_table();
         if !member && table.keys.iter().any(|key| key.name == text) {
             reader
-                .problem(name.span(), format!("`{text}` stands in [{part}], but it belongs to one of them"))
+                .problem(
+                    name.span(),
+                    format!("`{text}` stands in [{part}], but it belongs to one of them"),
+                )
                 .help(format!("write it below `{}`, with a name for NAME", table.header));
             continue;
         }
@@ -119,7 +120,13 @@ fn named<T>(
     all
 }
 
-fn not_a_table<T>(part: &str, table: &Table<T>, name: &str, value: Spot<'_>, reader: &mut Reader<'_>) {
+fn not_a_table<T>(
+    part: &str,
+    table: &Table<T>,
+    name: &str,
+    value: Spot<'_>,
+    reader: &mut Reader<'_>,
+) {
     let found = kind(value.get_ref());
     let what = part.trim_end_matches('s');
     let header = table.header.replace("NAME", name);
@@ -138,14 +145,19 @@ fn unknown_part(name: &str, span: std::ops::Range<usize>, reader: &mut Reader<'_
     } else if let Some(header) = keys::home_of(name) {
         problem.help(format!("`{shown}` belongs in {header}"));
     } else {
-        problem.help("its tables are [stead], [machines.NAME], [networks.NAME] and [sessions.NAME]");
+        problem
+            .help("its tables are [stead], [machines.NAME], [networks.NAME] and [sessions.NAME]");
     }
 }
 
 /// The folder's name, as far as a name may be like that.
 fn folder_name(context: &Context<'_>) -> String {
-    let folder = context.folder.file_name().unwrap_or_default().to_string_lossy();
-    let name: String = folder
+    allowed_name(&context.folder.file_name().unwrap_or_default().to_string_lossy())
+}
+
+/// The text with `-` for everything that cannot be in a name; `stead` if nothing is left of it.
+pub(crate) fn allowed_name(text: &str) -> String {
+    let name: String = text
         .chars()
         .map(|c| if name_fault(c.encode_utf8(&mut [0; 4])).is_none() { c } else { '-' })
         .take(crate::form::MAX_NAME)

@@ -16,21 +16,39 @@ pub(crate) fn mend(text: &str, mut faults: Vec<toml::de::Error>) -> (String, Vec
     let mut lines = HashSet::new();
     let mut problems = Vec::new();
     for _ in 0..ROUNDS {
+        let stop = faults.iter().find_map(|fault| unreadable(&mended, fault));
         for fault in &faults {
             let span = fault.span().unwrap_or(0..0);
+            // What comes behind the stop is said again in the next round, if there is anything to it.
+            let behind = stop.as_ref().is_some_and(|stop| span.start > stop.end);
             // One mistake often makes several faults; the first on a line is the one to look at.
-            if lines.insert(line_at(text, span.start).start) {
+            if !behind && lines.insert(line_at(text, span.start).start) {
                 problems.push(told(text, fault.message(), span));
             }
         }
-        let stop = faults.iter().find(|fault| fault.message().starts_with("key with no value"));
-        let Some(stop) = stop.and_then(toml::de::Error::span) else { break };
-        let line = line_at(&mended, stop.start);
-        let blank = " ".repeat(line.len());
-        mended.replace_range(line, &blank);
+        let Some(stop) = stop else { break };
+        let blank = mended[stop.clone()].bytes().map(|b| if b == b'\n' { '\n' } else { ' ' });
+        let blank: String = blank.collect();
+        mended.replace_range(stop, &blank);
         faults = DeTable::parse_recoverable(&mended).1;
     }
     (mended, problems)
+}
+
+/// The part of the text that has to go for the parser to read on behind a fault that stops it.
+fn unreadable(text: &str, fault: &toml::de::Error) -> Option<Range<usize>> {
+    let line = line_at(text, fault.span()?.start);
+    if fault.message().starts_with("key with no value") {
+        return Some(line);
+    }
+    if !fault.message().starts_with("unclosed table")
+        && !fault.message().starts_with("unclosed array table")
+    {
+        return None;
+    }
+    // Without its header, the keys of a table would be taken for those of the table above.
+    let end = text[line.end..].find("\n[").map_or(text.len(), |next| line.end + next);
+    Some(line.start..end)
 }
 
 /// Without the problems on a line that has a fault: what is read there is a guess.
@@ -82,7 +100,8 @@ fn told(text: &str, message: &str, span: Range<usize>) -> Problem {
             "the text is not closed".into()
         }
         "missing escaped value" => {
-            problem.help("write `\\\\` for a backslash, or put the text in single quotes: 'C:\\path'");
+            problem
+                .help("write `\\\\` for a backslash, or put the text in single quotes: 'C:\\path'");
             "the backslash has no meaning here".into()
         }
         "unexpected key or value" => {
@@ -116,7 +135,8 @@ fn unquoted(mut problem: Problem, here: &str, before: &str) -> Problem {
         problem.help("write one behind `=`, or remove the line");
         return problem;
     }
-    if matches!(here.to_ascii_lowercase().as_str(), "yes" | "no" | "on" | "off" | "true" | "false") {
+    if matches!(here.to_ascii_lowercase().as_str(), "yes" | "no" | "on" | "off" | "true" | "false")
+    {
         return word(problem, here);
     }
     problem.message = "a text must be in quotes".into();

@@ -29,6 +29,14 @@ impl<T> Key<T> {
     pub fn told(&self) -> String {
         self.doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
     }
+
+    /// The example as a value.
+    fn example(&self) -> Json {
+        let line = format!("value = {}", self.example);
+        let table: Map<String, Json> =
+            toml::from_str(&line).expect("examples are checked by a test");
+        table.into_iter().map(|(_, value)| value).collect::<Vec<_>>().swap_remove(0)
+    }
 }
 
 /// A table that is read into a `T`.
@@ -106,7 +114,8 @@ impl<T> Table<T> {
         let problem = reader.problem(span, format!("{} has no key `{shown}`", self.what));
         let called = self.keys.iter().find(|key| key.elsewhere.contains(&name));
         if let Some(key) = called {
-            problem.help(format!("it is called `{}` here, as in `{0} = {}`", key.name, key.example));
+            problem
+                .help(format!("it is called `{}` here, as in `{0} = {}`", key.name, key.example));
         } else if let Some(header) = keys::home_of(name) {
             problem.help(format!("`{shown}` belongs in {header}"));
         } else if let Some(near) = nearest(name, self.keys.iter().map(|key| key.name)) {
@@ -124,6 +133,7 @@ impl<T> Table<T> {
             let mut schema = (key.schema)();
             if let Some(object) = schema.as_object_mut() {
                 object.insert("description".into(), key.told().into());
+                object.insert("examples".into(), json!([key.example()]));
             }
             properties.insert(key.name.into(), schema);
         }

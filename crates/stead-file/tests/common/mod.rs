@@ -1,9 +1,9 @@
 //! What the tests share: one imagined computer, and texts kept beside the tests.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
-use stead_file::{Context, HostFacts, Size};
 use std::fs;
 use std::path::{Path, PathBuf};
+use stead_file::{Context, HostFacts, Size};
 
 /// Ana's computer: 8 processors, 16 GiB, 100 GiB free.
 pub fn context() -> Context<'static> {
