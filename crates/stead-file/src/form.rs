@@ -1,11 +1,9 @@
 //! The forms that values have: what is expected, in words and in JSON Schema, and how it is read.
 
-use crate::age;
 use crate::nearest::nearest;
 use crate::reader::{Reader, Spot, kind};
-use crate::size::Size;
 use serde_json::{Value as Json, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::hash::Hash;
 use toml::de::{DeInteger, DeValue};
 
@@ -81,124 +79,6 @@ impl Form for Whole {
 /// The number, if it can be counted.
 pub(crate) fn integer(number: &DeInteger<'_>) -> Option<i64> {
     i64::from_str_radix(number.as_str(), number.radix()).ok()
-}
-
-/// An integer or a number with a point.
-fn number(value: &DeValue<'_>) -> Option<f64> {
-    match value {
-        DeValue::Integer(number) => integer(number).map(|number| number as f64),
-        DeValue::Float(number) => number.as_str().parse().ok(),
-        _ => None,
-    }
-}
-
-/// Processors: a number, read as thousandths.
-pub(crate) struct Cpus;
-
-/// Most processors of a machine.
-const MAX_CPUS: u32 = 128;
-
-impl Form for Cpus {
-    type Out = u32;
-
-    fn expects(&self) -> String {
-        format!("a number from 0.01 to {MAX_CPUS}")
-    }
-
-    fn schema(&self) -> Json {
-        json!({ "type": "number", "minimum": 0.01, "maximum": MAX_CPUS })
-    }
-
-    fn read(&self, spot: Spot<'_>, reader: &mut Reader<'_>) -> Option<u32> {
-        let value = spot.get_ref();
-        if !value.is_integer() && !value.is_float() {
-            reader.wrong(spot, &self.expects());
-            return None;
-        }
-        let count = number(value).filter(|count| (0.01..=f64::from(MAX_CPUS)).contains(count));
-        if count.is_none() {
-            let message = format!("`{}` must be {}", reader.key.0, self.expects());
-            reader.refuse(spot, message).label("out of range");
-        }
-        count.map(|count| (count * 1000.0).round() as u32)
-    }
-}
-
-/// A size between two, both allowed.
-pub(crate) struct Bytes(pub Size, pub Size);
-
-impl Form for Bytes {
-    type Out = Size;
-
-    fn expects(&self) -> String {
-        format!("a size from {} to {}", self.0, self.1)
-    }
-
-    fn schema(&self) -> Json {
-        let unit = "([kKmMgGtT]([iI]?[bB])?|[bB])?";
-        json!({ "anyOf": [
-            { "type": "string", "pattern": format!("^ *[0-9]+(\\.[0-9]+)? *{unit} *$") },
-            { "type": "number", "exclusiveMinimum": 0, "maximum": self.1.bytes() >> 30 },
-        ] })
-    }
-
-    fn read(&self, spot: Spot<'_>, reader: &mut Reader<'_>) -> Option<Size> {
-        let (key, _) = reader.key;
-        let size = match spot.get_ref() {
-            DeValue::String(text) => match text.parse::<Size>() {
-                Ok(size) => size,
-                Err(error) => {
-                    reader.problem(spot.span(), error.to_string());
-                    return None;
-                }
-            },
-            value @ (DeValue::Integer(_) | DeValue::Float(_)) => {
-                // Beyond any limit a float's last bits do not matter.
-                let gib = number(value).filter(|gib| gib.is_finite()).unwrap_or(f64::MAX);
-                Size((gib * Size::gib(1).bytes() as f64) as u64)
-            }
-            _ => {
-                reader.wrong(spot, &self.expects());
-                return None;
-            }
-        };
-        if (self.0..=self.1).contains(&size) {
-            return Some(size);
-        }
-        let label = match spot.get_ref() {
-            DeValue::String(_) => format!("this is {}", size.about()),
-            _ if size.bytes() == 0 => "this is nothing".into(),
-            _ => format!("this is {}: a number alone is GiB", size.about()),
-        };
-        reader.refuse(spot, format!("`{key}` must be {}", self.expects())).label(label);
-        None
-    }
-}
-
-/// A span of time, read as seconds.
-pub(crate) struct Age;
-
-impl Form for Age {
-    type Out = u64;
-
-    fn expects(&self) -> String {
-        "a span of time such as \"12h\", \"30d\" or \"2w\"".into()
-    }
-
-    fn schema(&self) -> Json {
-        json!({ "type": "string", "pattern": "^[0-9]+ *[smhdwy]$" })
-    }
-
-    fn read(&self, spot: Spot<'_>, reader: &mut Reader<'_>) -> Option<u64> {
-        let text = reader.text(spot, &self.expects())?;
-        age::parse(text)
-            .map_err(|message| {
-                reader
-                    .refuse(spot, message)
-                    .help("units are s, m, h, d, w and y: write for example `age = \"30d\"`");
-            })
-            .ok()
-    }
 }
 
 /// A name that people chose: of a network, a session. The word completes "the name of ...".
@@ -370,69 +250,6 @@ impl<F: Form, K: Eq + Hash> Form for List<F, K> {
             }
             read.insert(same, item);
             out.push(value);
-        }
-        Some(out)
-    }
-}
-
-/// Environment variables: a table of texts.
-pub(crate) struct Environment;
-
-impl Form for Environment {
-    type Out = BTreeMap<String, String>;
-
-    fn expects(&self) -> String {
-        "a table of texts".into()
-    }
-
-    fn schema(&self) -> Json {
-        json!({
-            "type": "object",
-            "propertyNames": { "pattern": "^[^=]+$" },
-            "additionalProperties": { "type": "string" },
-        })
-    }
-
-    fn read(&self, spot: Spot<'_>, reader: &mut Reader<'_>) -> Option<Self::Out> {
-        let Some(table) = spot.get_ref().as_table() else {
-            reader.wrong(spot, &self.expects());
-            return None;
-        };
-        let mut out = BTreeMap::new();
-        for (name, value) in table {
-            let text = name.get_ref();
-            if text.is_empty() || text.contains(['=', '\0']) {
-                reader
-                    .problem(name.span(), format!("{text:?} is no name of a variable"))
-                    .help("a variable's name is not empty and has no `=` in it");
-                continue;
-            }
-            match value.get_ref() {
-                DeValue::String(value_text) if value_text.contains('\0') => {
-                    reader.problem(
-                        value.span(),
-                        format!("variable `{text}` contains a NUL character, which none can"),
-                    );
-                }
-                DeValue::String(value) => {
-                    out.insert(text.to_string(), value.to_string());
-                }
-                other => {
-                    let raw = match other {
-                        DeValue::Integer(number) => number.to_string(),
-                        DeValue::Float(number) => number.to_string(),
-                        DeValue::Boolean(flag) => flag.to_string(),
-                        _ => "...".into(),
-                    };
-                    let found = kind(other);
-                    reader
-                        .problem(
-                            value.span(),
-                            format!("variable `{text}` must be a text, not {found}"),
-                        )
-                        .help(format!("write it in quotes: `{text} = \"{raw}\"`"));
-                }
-            }
         }
         Some(out)
     }

@@ -1,11 +1,11 @@
 //! Every key of the file.
 
+use crate::amount::{Age, Bytes, Cpus};
 use crate::command::Command;
 use crate::declared::{Keep, Machine, Network, Port, Session};
 use crate::egress::Where;
-use crate::form::{
-    Age, Bytes, Choice, Cpus, EngineName, Environment, Flag, Form, List, Name, Whole,
-};
+use crate::env::Environment;
+use crate::form::{Choice, EngineName, Flag, Form, List, Name, Whole};
 use crate::path::{Image, Inside, OfHost, Shared, StartIn};
 use crate::port::{Address, Forward, Single};
 use crate::reader::{Reader, Spot};

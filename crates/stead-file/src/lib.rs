@@ -7,11 +7,13 @@
 //! This crate knows the file and nothing of engines, disks or networks.
 
 mod age;
+mod amount;
 mod check;
 mod command;
 mod context;
 pub mod declared;
-pub mod egress;
+mod egress;
+mod env;
 mod find;
 mod fit;
 mod form;
@@ -24,6 +26,7 @@ mod port;
 mod problem;
 mod read;
 mod reader;
+pub mod rule;
 mod schema;
 pub mod size;
 mod syntax;

@@ -14,7 +14,7 @@ fn every_bad_file_is_refused_with_its_message() {
         let text = fs::read_to_string(path).unwrap();
         match stead_file::read(&text, &context()) {
             Err(report) => {
-                differences.extend(compare(&path.with_extension("txt"), &report.plain()))
+                differences.extend(compare(&path.with_extension("txt"), &report.plain()));
             }
             Ok(_) => differences.push(format!("{} is read without an error\n", path.display())),
         }
