@@ -44,7 +44,7 @@ pub struct Machine {
     pub state: Option<String>,
     /// The network it is on. `None`: one of its own, with `egress`.
     pub network: Option<String>,
-    /// Where it may connect to.
+    /// Where it may connect to. On a declared network: what that network allows.
     pub egress: Egress,
     /// Ports of this host that lead into it.
     pub ports: Vec<Port>,
@@ -109,7 +109,7 @@ pub enum Egress {
 }
 
 /// A port of this host that leads into a machine: `"8080:80"`, `"127.0.0.1:8080:80"`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Port {
     /// Address on this host; the loopback unless said otherwise.
     pub address: IpAddr,
@@ -160,7 +160,7 @@ pub struct Network {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Session {
-    /// The machine it runs on.
+    /// The machine it runs on; `host` is there without being declared.
     pub machine: String,
     /// The agent's profile.
     pub agent: Option<String>,

@@ -1,0 +1,41 @@
+//! The reference page.
+
+use crate::keys::{KEEP, MACHINE, NETWORK, SESSION, STEAD};
+use crate::table::Table;
+use std::fmt::Write;
+
+/// The page of the manual about the file, in Markdown.
+pub fn page() -> String {
+    let mut page = String::from(include_str!("page.md"));
+    section(&mut page, &STEAD);
+    section(&mut page, &MACHINE);
+    section(&mut page, &KEEP);
+    section(&mut page, &NETWORK);
+    section(&mut page, &SESSION);
+    page
+}
+
+fn section<T>(page: &mut String, table: &Table<T>) {
+    // Writing to a string does not fail.
+    let _ = writeln!(page, "\n## `{}`\n\n{}\n", table.header, table.doc);
+    page.push_str(
+        "| key | | must be | without it | for example |\n| --- | --- | --- | --- | --- |\n",
+    );
+    for key in table.keys {
+        let cells = [
+            format!("`{}`", key.name),
+            key.told(),
+            (key.expects)(),
+            if key.required { "an error".into() } else { value(key.default) },
+            format!("`{}`", key.example),
+        ];
+        let cells = cells.map(|cell| cell.replace('|', "\\|"));
+        let _ = writeln!(page, "| {} |", cells.join(" | "));
+    }
+}
+
+/// A default as it is shown: what is written in the file as code, words as words.
+fn value(default: &str) -> String {
+    let code = default.starts_with(['"', '[', '{']) || matches!(default, "true" | "false");
+    if code { format!("`{default}`") } else { default.into() }
+}
