@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 /// Whatever address a question is sent to reaches the process that serves the network, which answers it.
-const NAME_SERVER: &str = "10.90.0.1";
+const NAME_SERVER: std::net::Ipv4Addr = crate::net::NAME_SERVER;
 
 /// Writes `/etc/hostname`, `/etc/hosts` and `/etc/resolv.conf`.
 pub fn write(root: BorrowedFd<'_>, spec: &Spec) -> Result<()> {

@@ -1,3 +1,6 @@
 //! What machines run on: one folder an engine, all behind [`stead_machine::Engine`].
 
 pub mod sandbox;
+
+/// The engines that stead files can name.
+pub const NAMES: [&str; 2] = ["host", "sandbox"];

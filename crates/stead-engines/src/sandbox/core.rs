@@ -4,7 +4,8 @@ use super::made::{self, Made, disk_of};
 use super::place::Place;
 use super::state::{Store, read_state};
 use super::{Programs, disk, files, identity, image, running, state};
-use stead_box::spec::{Base, Peer, Running};
+use stead_box::cgroup::Probe;
+use stead_box::spec::{Base, Limits, Peer, Running};
 use stead_box::{cgroup, hide, net};
 use stead_machine::engine::Result;
 use stead_machine::model::{Observed, Phase, Wanted};
@@ -139,7 +140,31 @@ impl Core {
     }
 
     pub fn write_made(&self, wanted: &Wanted, reseed: bool) -> Result<()> {
-        files::write(&self.place.made(&wanted.name), &Made { wanted: wanted.clone(), reseed })
+        let moved = made::read(&self.place, &wanted.name)?.and_then(|made| made.moved);
+        let made = Made { wanted: wanted.clone(), moved, reseed };
+        files::write(&self.place.made(&wanted.name), &made)
+    }
+
+    /// Whether limits hold here, tried once a boot.
+    pub fn probe(&self) -> Result<Probe> {
+        let path = self.place.probe();
+        if let Ok(Some(probe)) = files::read(&path) {
+            return Ok(probe);
+        }
+        let probe = cgroup::probe();
+        files::write(&path, &probe)?;
+        Ok(probe)
+    }
+
+    /// Whether these limits hold here.
+    pub fn can_limit_these(&self, limits: &Limits) -> std::result::Result<(), String> {
+        self.probe().map_err(|e| e.to_string())?.covers(limits)
+    }
+
+    /// Whether all kinds of limits hold here.
+    pub fn can_limit(&self) -> std::result::Result<(), String> {
+        let all = Limits { memory: Some(1), cpus: Some(1), processes: Some(1) };
+        self.can_limit_these(&all)
     }
 
     fn image(&self, name: &str, steps: &Steps) -> Result<std::path::PathBuf> {
@@ -172,7 +197,7 @@ impl Core {
         );
         if wanted.declared.ephemeral {
             // The identity lies in the topmost layer, to which nothing is written then.
-            spec.layers.insert(0, state::layer_path(&self.place, &state.top).join("fs"));
+            spec.layers.insert(0, state::layer_path(&self.place, &state.top));
         }
         steps.step("start it")?;
         let running = running::start(&self.programs, &spec)?;
@@ -213,7 +238,7 @@ impl Core {
         let host = hide::Host { root: "/".into(), userxattr: !self.root };
         let cover = hide::cover(&self.place.covers(), &host)
             .map_err(|e| EngineError::Failed(e.to_string()))?;
-        Ok(Base::Host { cover: cover.folder, show: wanted.declared.show.clone() })
+        Ok(Base::Host { cover: cover.path, show: wanted.declared.show.clone() })
     }
 
     /// What a state of this image is compared with, topmost first.
@@ -224,7 +249,7 @@ impl Core {
         let host = hide::Host { root: "/".into(), userxattr: !self.root };
         let cover = hide::cover(&self.place.covers(), &host)
             .map_err(|e| EngineError::Failed(e.to_string()))?;
-        Ok(vec![cover.folder, "/".into()])
+        Ok(vec![cover.path, "/".into()])
     }
 
     /// The machines that this one reaches by name.

@@ -35,7 +35,7 @@ impl Engine for Sandbox {
         let as_root = |why: &str| if root { Ability::Yes } else { Ability::No(why.to_owned()) };
         Abilities {
             isolation: Ability::Yes,
-            limits: match stead_box::cgroup::can_limit() {
+            limits: match self.core.can_limit() {
                 Ok(()) => Ability::Yes,
                 Err(why) => Ability::No(why),
             },
@@ -44,7 +44,7 @@ impl Engine for Sandbox {
             ports: Ability::Yes,
             shares: Ability::Yes,
             snapshots: Ability::Yes,
-            live_snapshots: match stead_box::cgroup::can_limit() {
+            live_snapshots: match self.core.can_limit() {
                 Ok(()) => Ability::Yes,
                 Err(why) => Ability::No(format!("its processes cannot be made to stand still: {why}")),
             },
@@ -175,9 +175,10 @@ impl Engine for Sandbox {
         self.blocking(move |core| core.clone_machine(&from, snapshot.as_deref(), &to, &steps)).await
     }
 
-    async fn move_state(&self, from: &str, to: &str, steps: &Steps) -> Result<()> {
-        let (from, to, steps) = (from.to_owned(), to.to_owned(), steps.clone());
-        self.blocking(move |core| core.move_state(&from, &to, &steps)).await
+    async fn move_state(&self, from: &str, to: &str, token: &str, steps: &Steps) -> Result<()> {
+        let (from, to, token) = (from.to_owned(), to.to_owned(), token.to_owned());
+        let steps = steps.clone();
+        self.blocking(move |core| core.move_state(&from, &to, &token, &steps)).await
     }
 
     async fn diff(&self, name: &str) -> Result<Vec<Change>> {
@@ -234,8 +235,8 @@ fn remarks(core: &Core, wanted: &Wanted) -> Vec<Remark> {
             wanted.state, state.image
         ));
     }
-    let limited = declared.memory.is_some() || declared.cpus.is_some() || declared.processes.is_some();
-    if limited && let Err(why) = stead_box::cgroup::can_limit() {
+    let limits = made::limits(declared);
+    if limits != stead_box::spec::Limits::default() && let Err(why) = core.can_limit_these(&limits) {
         refuse(format!("memory, cpus, processes: {why}"));
     }
     for share in &declared.shares {

@@ -30,6 +30,9 @@ pub const HOLD_INSIDE: &str = "/run/stead/bin/stead-hold";
 pub struct Made {
     /// What was asked for, as far as it has been done.
     pub wanted: Wanted,
+    /// The last move that put a state into it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<String>,
     /// Whether its data came from another machine and it has not been started since: host keys are to be made.
     #[serde(default)]
     pub reseed: bool,
@@ -64,7 +67,7 @@ pub fn spec(
         hostname: wanted.name.clone(),
         run: place.run(&wanted.name),
         base,
-        layers: state.frozen.iter().map(|layer| layer_path(place, layer).join("fs")).collect(),
+        layers: state.frozen.iter().map(|layer| layer_path(place, layer)).collect(),
         upper: if declared.ephemeral {
             Upper::Memory { size: declared.disk.map(stead_file::size::Size::bytes) }
         } else {
@@ -76,14 +79,19 @@ pub fn spec(
             Ids::Own
         },
         binds: binds(place, programs, wanted),
-        limits: Limits {
-            memory: declared.memory.map(stead_file::size::Size::bytes),
-            cpus: declared.cpus,
-            processes: declared.processes,
-        },
+        limits: limits(declared),
         cgroup: cgroup(wanted),
         net: Some(net(wanted, peers)),
         nested: declared.nested,
+    }
+}
+
+/// The limits of a machine.
+pub fn limits(declared: &Machine) -> Limits {
+    Limits {
+        memory: declared.memory.map(stead_file::size::Size::bytes),
+        cpus: declared.cpus,
+        processes: declared.processes,
     }
 }
 

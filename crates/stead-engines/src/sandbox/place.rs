@@ -92,6 +92,11 @@ impl Place {
         self.runtime.join("machines").join(name)
     }
 
+    /// Whether limits hold on this host, as it was found since it was booted: the runtime folder goes with a reboot.
+    pub fn probe(&self) -> PathBuf {
+        self.runtime.join("limits.json")
+    }
+
     /// Everything that this program keeps: never to be seen inside.
     pub fn own(&self) -> [&Path; 2] {
         [&self.data, &self.runtime]

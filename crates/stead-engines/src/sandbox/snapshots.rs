@@ -165,10 +165,11 @@ impl Core {
         self.write_made(to, keys)
     }
 
-    pub fn move_state(&self, from: &str, to: &str, steps: &Steps) -> Result<()> {
+    pub fn move_state(&self, from: &str, to: &str, token: &str, steps: &Steps) -> Result<()> {
         self.stopped(from)?;
         self.stopped(to)?;
-        let (source, target) = (self.made(from)?.wanted, self.made(to)?.wanted);
+        let (source, mut made) = (self.made(from)?.wanted, self.made(to)?);
+        let target = made.wanted.clone();
         for wanted in [&source, &target] {
             if wanted.declared.ephemeral {
                 return Err(EngineError::Cannot {
@@ -185,6 +186,17 @@ impl Core {
             )));
         }
         let store = Store::lock(&self.place)?;
+        if made.moved.as_deref() == Some(token) {
+            // The state has arrived; what may be missing is the empty one that it leaves behind.
+            let moved = store.state(&target.state)?;
+            let left = store.state(&source.state)?;
+            let still_there = std::iter::once(&left.top).chain(&left.frozen).any(|l| moved.frozen.contains(l));
+            if still_there {
+                self.leave_empty(&store, &source, steps)?;
+            }
+            store.collect()?;
+            return Ok(());
+        }
         steps.step("freeze the state")?;
         let from_disk = disk_of(from, &source.declared);
         let to_disk = disk_of(to, &target.declared);
@@ -197,13 +209,20 @@ impl Core {
         let moved = store.over(&source.declared.image, layers, to_disk)?;
         identity::seed(&self.place, &moved.top, &target)?;
         store.write(&target.state, &moved)?;
-        steps.step("leave an empty state behind")?;
-        let empty: State = store.fresh(&source.declared.image, from_disk)?;
-        identity::seed(&self.place, &empty.top, &source)?;
-        store.write(&source.state, &empty)?;
+        made.moved = Some(token.to_owned());
+        files::write(&self.place.made(to), &made)?;
+        self.leave_empty(&store, &source, steps)?;
         steps.step("remove layers that nothing needs")?;
         store.collect()?;
         Ok(())
+    }
+
+    fn leave_empty(&self, store: &Store, source: &Wanted, steps: &Steps) -> Result<()> {
+        steps.step("leave an empty state behind")?;
+        let disk = disk_of(&source.name, &source.declared);
+        let empty: State = store.fresh(&source.declared.image, disk)?;
+        identity::seed(&self.place, &empty.top, source)?;
+        store.write(&source.state, &empty)
     }
 
     fn kept(&self, name: &str, snapshot: &str) -> Result<Kept> {
