@@ -108,8 +108,8 @@ proptest! {
 
     #[test]
     fn every_key_with_any_value(values in prop::collection::vec(value(), KEYS.len())) {
-        let lines = KEYS.iter().zip(&values);
-        survives(&lines.map(|(key, value)| format!("{key} = {value}\n")).collect::<String>());
+        let lines: Vec<_> = KEYS.iter().zip(&values).map(|(key, value)| format!("{key} = {value}")).collect();
+        survives(&lines.join("\n"));
     }
 }
 
