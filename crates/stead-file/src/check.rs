@@ -124,19 +124,15 @@ fn network(
         return;
     }
     // Told once where it stands, however many machines have it from the defaults.
-    let Some(place) =
-        source.machine(name, "network").filter(|found| !found.default || !told(reader, found))
+    let Some(place) = source
+        .machine(name, "network")
+        .filter(|found| !found.default || !reader.told(&found.span()))
     else {
         return;
     };
     if !reader.broken {
         undeclared(reader, place.span(), "network", network, networks.keys().map(String::as_str));
     }
-}
-
-/// Whether a problem was noted at this very place.
-pub(crate) fn told(reader: &Reader<'_>, found: &Found<'_>) -> bool {
-    reader.problems.iter().any(|problem| problem.span == found.span())
 }
 
 fn two_egresses(
@@ -241,13 +237,13 @@ fn sessions(source: &Source<'_>, reader: &mut Reader<'_>, declared: &Declaration
     }
     for (name, session) in &declared.sessions {
         let machine = session.machine.as_str();
-        let known = declared.machines.keys().map(String::as_str).chain([HOST]);
-        if known.clone().any(|known| known == machine) {
+        if machine == HOST || declared.machines.contains_key(machine) {
             continue;
         }
+        let known = declared.machines.keys().map(String::as_str).chain([HOST]);
         // Without a place, its absence or its form was told already.
         if let Some(found) = source.own("sessions", name, "machine")
-            && !told(reader, &found)
+            && !reader.told(&found.span())
         {
             undeclared(reader, found.span(), "machine", machine, known);
         }

@@ -1,6 +1,6 @@
 //! What is asked for, held against what this computer has.
 
-use crate::check::{Source, told};
+use crate::check::Source;
 use crate::declared::{Declaration, Machine};
 use crate::reader::Reader;
 use crate::{HostFacts, Size};
@@ -11,7 +11,7 @@ pub(crate) fn fit(source: &Source<'_>, declared: &Declaration, reader: &mut Read
     for (name, machine) in &declared.machines {
         for (key, fit) in FITS {
             // What could not be read was not asked for: the value of the defaults stands in for it.
-            if source.machine(name, key).is_none_or(|found| !told(reader, &found)) {
+            if source.machine(name, key).is_none_or(|found| !reader.told(&found.span())) {
                 fit(source, reader, name, machine, host);
             }
         }

@@ -9,7 +9,7 @@ use crate::table::{Key, Table};
 pub fn init(name: &str) -> String {
     let mut file = File(String::new());
     file.say("What works here: machines, and the sessions in them. `stead plan` shows what would change, `stead apply` does it.");
-    file.say("All keys are told in docs/stead-file.md, and to your editor by `stead schema`.");
+    file.say("A key that begins with `#` is off. `stead schema` tells all keys to your editor.");
     file.line("");
     file.line("[stead]");
     file.given(&STEAD, "name", &format!("\"{}\"", allowed_name(name)));

@@ -1,6 +1,6 @@
 //! `stead.toml`: read into a checked declaration, or into errors that point at the line.
 //!
-//! [`read`] takes a text and gives what it declares, or everything that is wrong with it at once. Every table of the
+//! [`read()`] takes a text and gives what it declares, or everything that is wrong with it at once. Every table of the
 //! file is described in one place (`keys`); reading, the help in errors, the schema and the reference page come from
 //! there.
 //!

@@ -97,7 +97,7 @@ impl Diagnostic for Problem {
 pub struct Report {
     /// The file, as messages name it.
     pub name: String,
-    /// Its text.
+    /// Its text, with `?` for every byte of a control character: what is shown on a terminal must not steer it.
     pub text: String,
     /// What is wrong, in the order of the file.
     pub problems: Vec<Problem>,
@@ -114,7 +114,12 @@ impl Report {
             }
             (problem.line, problem.column) = lines.position(problem.span.start);
         }
-        Report { name, text: text.into(), problems }
+        for problem in &mut problems {
+            let also = problem.also.iter_mut().map(|(_, label)| label);
+            let told = std::iter::once(&mut problem.message).chain(&mut problem.label);
+            told.chain(&mut problem.help).chain(also).for_each(escape);
+        }
+        Report { name, text: harmless(text), problems }
     }
 
     /// How many of the problems are errors.
@@ -140,6 +145,25 @@ impl Report {
             }
         }
         out
+    }
+}
+
+/// The text in the same number of bytes, without characters that a terminal would obey.
+fn harmless(text: &str) -> String {
+    let obeyed = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if obeyed(c) { out.extend(std::iter::repeat_n('?', c.len_utf8())) } else { out.push(c) }
+    }
+    out
+}
+
+/// Writes control characters of a sentence out, so that it stays one line.
+fn escape(sentence: &mut String) {
+    if sentence.contains(char::is_control) {
+        let escaped =
+            |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+        *sentence = sentence.chars().map(escaped).collect();
     }
 }
 
@@ -261,6 +285,19 @@ mod tests {
         let report = report("a = 1\nä = \"ö\" x\n", 16..17);
         assert_eq!((report.problems[0].line, report.problems[0].column), (2, 9));
         assert_eq!(report.plain(), "f:2:9: wrong\n  2 | ä = \"ö\" x\n    |         ^\n");
+    }
+
+    #[test]
+    fn nothing_that_is_shown_steers_a_terminal() {
+        let text = "a = \"\u{1b}[2J\u{9b}x\"\r\n";
+        let mut problem = Problem::new(4..5, "what \u{1b}]0;x\u{7} is\nthis");
+        problem.help = Some("\u{9b}".into());
+        problem.label("\u{1b}").also(0..1, "\u{1b}");
+        let report = Report::new("f".into(), text, vec![problem]);
+        assert_eq!(report.text.len(), text.len());
+        let shown = report.plain();
+        assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");
+        assert!(shown.starts_with("f:1:5: what \\u{1b}]0;x\\u{7} is\\nthis\n"), "{shown:?}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::problem::Problem;
+use std::collections::HashSet;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -13,6 +14,8 @@ pub(crate) type Spot<'t> = &'t Spanned<DeValue<'t>>;
 pub(crate) struct Reader<'c> {
     pub context: &'c Context<'c>,
     pub problems: Vec<Problem>,
+    /// Where they are.
+    places: HashSet<Range<usize>>,
     /// Name and example of the key whose value is read.
     pub key: (&'static str, &'static str),
     /// Whether parts of the file could not be read, so that what seems to be missing may be there.
@@ -23,12 +26,25 @@ pub(crate) struct Reader<'c> {
 
 impl<'c> Reader<'c> {
     pub fn new(context: &'c Context<'c>) -> Self {
-        Reader { context, problems: Vec::new(), key: ("", ""), broken: false, entry: false }
+        Reader {
+            context,
+            problems: Vec::new(),
+            places: HashSet::new(),
+            key: ("", ""),
+            broken: false,
+            entry: false,
+        }
     }
 
     pub fn problem(&mut self, span: Range<usize>, message: impl Into<String>) -> &mut Problem {
+        self.places.insert(span.clone());
         self.problems.push(Problem::new(span, message));
         self.problems.last_mut().expect("it was just put there")
+    }
+
+    /// Whether a problem was noted at this very place.
+    pub fn told(&self, span: &Range<usize>) -> bool {
+        self.places.contains(span)
     }
 
     /// The value is not of the kind that is expected; `expected` completes "must be ...".

@@ -12,6 +12,9 @@ const ROUNDS: usize = 50;
 /// A text with faults: the problems they are, and the text without the lines that stop the parser, so that the rest
 /// can be read. Every place in it is where it was.
 pub(crate) fn mend(text: &str, mut faults: Vec<toml::de::Error>) -> (String, Vec<Problem>) {
+    if let Some(problem) = other_language(text) {
+        return (String::new(), vec![problem]);
+    }
     let mut mended = text.to_owned();
     let mut lines = HashSet::new();
     let mut problems = Vec::new();
@@ -35,6 +38,28 @@ pub(crate) fn mend(text: &str, mut faults: Vec<toml::de::Error>) -> (String, Vec
     (mended, problems)
 }
 
+/// A file that is not TOML at all would give an error a line.
+fn other_language(text: &str) -> Option<Problem> {
+    let mut lines = text.split_inclusive('\n').scan(0, |at, line| {
+        *at += line.len();
+        Some((*at - line.len(), line))
+    });
+    let prose = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    let (at, line) = lines.find(|(_, line)| !prose(line))?;
+    let language = match line.trim() {
+        line if line.starts_with('{') => "JSON",
+        line if line.ends_with(':') || line == "---" => "YAML",
+        _ => return None,
+    };
+    let span = at..at + line.trim_end().len();
+    let mut problem =
+        Problem::new(span, format!("this looks like {language}, and a stead file is TOML"));
+    problem.help(
+        "write `[machines.box]` and below it `memory = \"8gb\"`; `stead init` shows a whole file",
+    );
+    Some(problem)
+}
+
 /// The part of the text that has to go for the parser to read on behind a fault that stops it.
 fn unreadable(text: &str, fault: &toml::de::Error) -> Option<Range<usize>> {
     let line = line_at(text, fault.span()?.start);
@@ -51,12 +76,17 @@ fn unreadable(text: &str, fault: &toml::de::Error) -> Option<Range<usize>> {
     Some(line.start..end)
 }
 
-/// Without the problems on a line that has a fault: what is read there is a guess.
+/// Without the problems on a line that has a fault, or around one: what is read there is a guess.
 pub(crate) fn certain(text: &str, faults: &[Problem], problems: &mut Vec<Problem>) {
     let line = |problem: &Problem| line_at(text, problem.span.start).start;
     let lines: HashSet<usize> = faults.iter().map(line).collect();
+    let around = |span: &Range<usize>| {
+        faults.iter().any(|fault| (span.start..=span.end).contains(&fault.span.start))
+    };
     // The parser puts what it made up at the beginning of the text.
-    problems.retain(|problem| problem.span != (0..0) && !lines.contains(&line(problem)));
+    problems.retain(|problem| {
+        problem.span != (0..0) && !lines.contains(&line(problem)) && !around(&problem.span)
+    });
 }
 
 /// The line a place is on, without its end.
@@ -72,6 +102,13 @@ fn told(text: &str, message: &str, span: Range<usize>) -> Problem {
     let before = text.get(line.start..span.start).unwrap_or_default();
     let what = message.split(", expected").next().unwrap_or(message);
     let mut problem = Problem::new(span.clone(), "");
+    let content = &text[line.clone()];
+    if ["<<<<<<<", "=======", ">>>>>>>"].iter().any(|mark| content.starts_with(mark)) {
+        problem.span = line;
+        problem.message = "two versions of the file are left side by side here".into();
+        problem.help("keep the lines of one, and remove those of the other and the marks");
+        return problem;
+    }
     problem.message = match what {
         "string values must be quoted" => return unquoted(problem, here, before),
         "invalid boolean" => return word(problem, here),
@@ -94,6 +131,16 @@ fn told(text: &str, message: &str, span: Range<usize>) -> Problem {
         "missing comma between key-value pairs" | "unclosed inline table" => {
             problem.help("write for example `{ count = 10, age = \"30d\" }`");
             "`,` or `}` is missing before this".into()
+        }
+        "invalid basic string" | "invalid literal string"
+            if text[span.start..].starts_with(|c: char| c.is_control() && c != '\n') =>
+        {
+            problem.help("remove it, or write it as in \"\\u001b\"");
+            "a text must not contain a control character".into()
+        }
+        "invalid multi-line basic string" | "invalid multi-line literal string" => {
+            problem.help("a text ends with the three quotes it began with");
+            "the text is not closed".into()
         }
         "invalid basic string" | "invalid literal string" => {
             problem.help("a text ends on its line, with the quote it began with");
@@ -118,11 +165,50 @@ fn told(text: &str, message: &str, span: Range<usize>) -> Problem {
             problem.help("leave the 0 out");
             "a number must not begin with 0".into()
         }
+        "unquoted keys cannot be empty" => {
+            problem.help("write for example `[machines.box]`, or `memory = \"8gb\"`");
+            "a name is missing here".into()
+        }
+        "invalid unquoted key" => {
+            problem.help("names and keys are made of letters, digits, `-` and `_`");
+            "this must not be in a name".into()
+        }
+        "invalid key-value pair" => {
+            problem.help("write for example `memory = \"8gb\"`");
+            "this gives no value to a key".into()
+        }
+        "extra comma in array" | "extra comma in inline table" => {
+            problem.help("remove it");
+            "here is a `,` too many".into()
+        }
+        "redundant numeric sign" => {
+            problem.help("remove one");
+            "a number has one sign at most".into()
+        }
+        "radix must be lowercase" => {
+            problem.help(format!("write `{}`", here.to_ascii_lowercase()));
+            "this must be in small letters".into()
+        }
+        "`_` may only go between digits" => {
+            problem.help("remove one");
+            "in a number, one `_` may stand between two digits".into()
+        }
+        "too few unicode value digits" | "invalid value" if before.contains(['\\']) => {
+            problem.help("write for example `\\u00e4`, or the character itself");
+            "this is no number of a character".into()
+        }
+        "cannot recurse further; max recursion depth met" => {
+            problem.help("nothing in a stead file is deeper than four");
+            "lists and tables are too deep in each other".into()
+        }
         extend if extend.starts_with("cannot extend value") => {
             problem.help("give it one value, or a table");
             format!("`{here}` has a value already and cannot get keys")
         }
-        other => format!("this cannot be read: {other}"),
+        other => {
+            problem.help("put a text in quotes; `stead init` shows what a file looks like");
+            format!("this cannot be read: {other}")
+        }
     };
     problem
 }
@@ -169,7 +255,13 @@ fn no_value(mut problem: Problem, text: &str, line: Range<usize>) -> Problem {
     problem.help(if key.is_empty() || value.is_empty() {
         format!("write a value: `{content} = ...`")
     } else {
-        format!("write `{key} = {value}`")
+        let bare = value.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && DeTable::parse(&format!("a = {value}")).is_err();
+        if bare {
+            format!("write `{key} = \"{value}\"`")
+        } else {
+            format!("write `{key} = {value}`")
+        }
     });
     problem
 }

@@ -174,8 +174,9 @@ fn the_examples_are_good() {
     assert!(lab.machines.values().all(|machine| machine.egress == Egress::WebOnly));
     let runner = example("runner.toml");
     assert!(runner.machines["runner"].ephemeral);
-    let all = fs::read_dir(workspace("examples")).unwrap().count();
-    assert_eq!(all, 3, "each example is to be read by this test");
+    for entry in fs::read_dir(workspace("examples")).unwrap() {
+        example(entry.unwrap().file_name().to_str().unwrap());
+    }
 }
 
 #[test]

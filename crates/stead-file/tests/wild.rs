@@ -107,10 +107,79 @@ proptest! {
     }
 
     #[test]
-    fn lines_with_any_value(lines in prop::collection::vec(("[a-z_]{1,9}", "\"[^\"\\\\\n]{0,12}\"|[0-9.-]{1,8}|\\[[0-9\", ]{0,9}\\]"), 0..8)) {
-        let lines = lines.iter().map(|(key, value)| format!("{key} = {value}\n"));
-        survives(&format!("[machines.box]\n{}", lines.collect::<String>()));
+    fn every_key_with_any_value(values in prop::collection::vec(value(), KEYS.len())) {
+        let lines: Vec<_> = KEYS.iter().zip(&values).map(|(key, value)| format!("{key} = {value}")).collect();
+        survives(&lines.join("\n"));
     }
+}
+
+/// Every key of the file, the first of a table with its header.
+const KEYS: &[&str] = &[
+    "[stead]\nname",
+    "[stead.defaults]\nports",
+    "state",
+    "[networks.lab]\negress",
+    "peers",
+    "[machines.box]\nengine",
+    "image",
+    "cpus",
+    "memory",
+    "disk",
+    "processes",
+    "ephemeral",
+    "persist",
+    "state",
+    "network",
+    "egress",
+    "ports",
+    "host_ports",
+    "dns",
+    "shares",
+    "show",
+    "nested",
+    "env",
+    "keep",
+    "running",
+    "[sessions.s]\nmachine",
+    "agent",
+    "command",
+    "cwd",
+    "restart",
+    "env",
+];
+
+/// A value that can be read, with a text of the kind that some key takes, or of any.
+fn value() -> impl Strategy<Value = String> {
+    let text = prop_oneof![
+        "[0-9.]{0,12} ?[a-zA-Z]{0,4}",
+        "[0-9.:\\[\\]/]{0,20}",
+        "[~./:a-z]{0,20}",
+        "[a-z0-9.*:/-]{0,20}",
+        "[a-z '\"\\\\]{0,20}",
+        any::<String>(),
+    ];
+    // JSON's texts are TOML's, but for DEL.
+    let text =
+        text.prop_map(|text| serde_json::to_string(&text.replace('\u{7f}', "")).unwrap()).boxed();
+    prop_oneof![
+        text.clone(),
+        prop::collection::vec(text.clone(), 0..4)
+            .prop_map(|items| format!("[{}]", items.join(", "))),
+        text.prop_map(|text| format!("{{ allow = [{text}], age = {text}, {text} = {text} }}")),
+        any::<i64>().prop_map(|number| number.to_string()),
+        any::<f64>().prop_map(|number| format!("{number:?}").to_lowercase()),
+        prop::sample::select(vec![
+            "true",
+            "0",
+            "1",
+            "65536",
+            "nan",
+            "-inf",
+            "1979-05-27",
+            "99999999999999999999"
+        ])
+        .prop_map(String::from),
+    ]
 }
 
 #[test]
