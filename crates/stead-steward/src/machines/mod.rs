@@ -1,0 +1,526 @@
+//! Machines and their sessions as one: what is done to a machine is told to its sessions.
+
+pub mod api;
+mod bridges;
+mod work;
+
+pub use api::Line;
+pub use bridges::Bridges;
+pub use work::Lines;
+
+use crate::{Steward, StewardError};
+use api::{Declared, Door, Shown, Way};
+use stead_file::declared::Machine;
+use stead_machine::engine::Exec;
+use stead_machine::manager::{ApplyEvent, Seen, Selection};
+use stead_machine::model::{Change, Phase, Snapshot};
+use stead_machine::operation::Operation;
+use stead_machine::{Error, Manager, Plan};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long engines are waited for when all are asked.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Machines that are worked on at once, at most.
+const MOST_AT_ONCE: usize = 64;
+
+/// Where the sockets of running machines lie that hand out connections into them, by a machine's name.
+pub type Ways = Arc<dyn Fn(&str) -> PathBuf + Send + Sync>;
+
+/// Everything that can be asked about machines. Cheap to clone.
+#[derive(Clone)]
+pub struct Machines {
+    steward: Steward,
+    manager: Manager,
+    ways: Ways,
+}
+
+impl Machines {
+    /// The machines of a steward. `ways` says where a running machine's connections are handed out.
+    pub fn new(steward: Steward, manager: Manager, ways: Ways) -> Self {
+        Machines { steward, manager, ways }
+    }
+
+    /// What a steward does once it has begun: it says what was cut short, removes what belongs to nobody, and starts the
+    /// machines that ran when this host went down.
+    pub async fn begin(&self) {
+        match self.manager.recover(PATIENCE).await {
+            Ok(found) => {
+                for (machine, what) in found.cut_short {
+                    self.steward.tell(format!("machine \"{machine}\": {what}"));
+                }
+                for what in found.swept {
+                    self.steward.tell(format!("removed, since it belonged to no machine: {what}"));
+                }
+                for what in found.unknown {
+                    self.steward.tell(what);
+                }
+            }
+            Err(e) => self.steward.tell(e.to_string()),
+        }
+        let Ok(seen) = self.manager.look(PATIENCE).await else { return };
+        for (name, record) in &seen.records.records {
+            let was_to_run = record.applied.as_ref().is_some_and(|applied| applied.declared.running);
+            match seen.phase(name) {
+                Some(Phase::Running) => self.steward.machine_up(name),
+                Some(Phase::Stopped) if was_to_run && record.pending.is_none() => {
+                    let (machines, name) = (self.clone(), name.clone());
+                    tokio::spawn(async move {
+                        machines.steward.machine_down(&name);
+                        if let Err(e) = machines.manager.up(&name).await {
+                            machines.steward.tell(e.to_string());
+                        }
+                        machines.tell_sessions(&name).await;
+                    });
+                }
+                Some(Phase::Stopped) => self.steward.machine_down(name),
+                Some(Phase::Partial(why) | Phase::Unknown(why)) => {
+                    self.steward.machine_unknown(name, &why);
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Every machine, this host first.
+    ///
+    /// # Errors
+    /// If the records cannot be read.
+    pub async fn list(&self) -> Result<Vec<Shown>, StewardError> {
+        let seen = self.manager.look(PATIENCE).await.map_err(problem)?;
+        let mut all = vec![this_host()];
+        all.extend(seen.records.records.keys().filter_map(|name| shown(&seen, name)));
+        for (name, damaged) in &seen.records.damaged {
+            let why = format!("its record {} is damaged: {}", damaged.path.display(), damaged.why);
+            all.push(Shown { name: name.clone(), phase: Phase::Unknown(why), ..nothing() });
+        }
+        Ok(all)
+    }
+
+    /// One machine.
+    ///
+    /// # Errors
+    /// If there is none of this name.
+    pub async fn get(&self, name: &str) -> Result<Shown, StewardError> {
+        if name == "host" {
+            return Ok(this_host());
+        }
+        let record = self.manager.records().find(name).map_err(problem)?;
+        let engine = self.manager.engine_of(&record).map_err(problem)?;
+        let look = tokio::time::timeout(PATIENCE, engine.look(name)).await;
+        let seen = match look {
+            Ok(Ok(Some(seen))) => seen,
+            Ok(Ok(None)) => unseen(name, Phase::Partial("its engine does not have it".into())),
+            Ok(Err(e)) => unseen(name, Phase::Unknown(e.to_string())),
+            Err(_) => unseen(name, Phase::Unknown("its engine does not answer".into())),
+        };
+        Ok(from_record(&record, &seen))
+    }
+
+    /// Whether there is a machine of this name.
+    pub fn exists(&self, name: &str) -> bool {
+        name == "host" || !matches!(self.manager.records().get(name), Ok(None))
+    }
+
+    /// What would change for the machines to be as declared.
+    ///
+    /// # Errors
+    /// If the records cannot be read.
+    pub async fn plan(&self, declared: &Declared) -> Result<Plan, StewardError> {
+        let plan = self
+            .manager
+            .plan(&declared.declaration, &declared.owner, PATIENCE)
+            .await
+            .map_err(problem)?;
+        Ok(if declared.only.is_empty() { plan } else { plan.only(&declared.only) })
+    }
+
+    /// Does what a plan shows, and then starts the sessions that are declared.
+    pub fn apply(&self, ask: api::Apply) -> Lines {
+        let machines = self.clone();
+        Lines::of(self.clone(), Vec::new(), move |lines| async move {
+            let parallel = ask.parallel.clamp(1, MOST_AT_ONCE);
+            let names: Vec<String> = ask.plan.machines.iter().map(|e| e.name.clone()).collect();
+            for entry in &ask.plan.machines {
+                if entry.action.is_change() {
+                    machines.before_stop(&entry.name).await;
+                }
+            }
+            let mut applying = machines.manager.apply(ask.plan, Selection::All, parallel);
+            let mut failed = Vec::new();
+            while let Some(event) = applying.next().await {
+                match event {
+                    ApplyEvent::Operation { event } => lines.event(event),
+                    ApplyEvent::Ended { error: Some(why), .. } => failed.push(why),
+                    ApplyEvent::Skipped { machine, why } => failed.push(format!("{machine}: {why}")),
+                    _ => {}
+                }
+            }
+            for name in &names {
+                machines.tell_sessions(name).await;
+            }
+            failed.extend(machines.declared_sessions(&ask.declared).await);
+            if failed.is_empty() {
+                Ok(serde_json::Value::Null)
+            } else {
+                Err(StewardError::failed(failed.join("; "))
+                    .with_help("stead plan shows what is left to do"))
+            }
+        })
+    }
+
+    /// Starts the declared sessions of machines that run and do not have them. What went wrong, a line each.
+    async fn declared_sessions(&self, declared: &Declared) -> Vec<String> {
+        let mut failed = Vec::new();
+        let there = self.steward.list().await;
+        for (name, session) in &declared.declaration.sessions {
+            let wanted = declared.only.is_empty() || declared.only.contains(&session.machine);
+            if !wanted || there.iter().any(|s| s.name == *name) {
+                continue;
+            }
+            let runs = self.get(&session.machine).await.is_ok_and(|m| m.phase == Phase::Running);
+            if !runs {
+                continue;
+            }
+            let restart = match session.restart.as_str() {
+                "never" => stead_wire::session::Restart::Never,
+                "always" => stead_wire::session::Restart::Always,
+                _ => stead_wire::session::Restart::Resume,
+            };
+            let ask = stead_wire::api::Create {
+                name: Some(name.clone()),
+                machine: Some(session.machine.clone()),
+                agent: session.agent.clone(),
+                command: session.command.clone(),
+                cwd: session.cwd.clone().unwrap_or_default(),
+                env: std::env::vars().collect(),
+                set_env: session.env.clone(),
+                restart,
+                ..stead_wire::api::Create::default()
+            };
+            if let Err(e) = self.steward.create(ask).await {
+                failed.push(format!("session \"{name}\": {e}"));
+            }
+        }
+        failed
+    }
+
+    /// A machine that runs: as the file declares it, or a scratch machine from defaults.
+    pub fn make(&self, ask: api::Make) -> Lines {
+        let machines = self.clone();
+        let name = ask.name.clone();
+        Lines::of(self.clone(), vec![name.clone()], move |lines| async move {
+            match ask.declared {
+                None => {
+                    let mut declared = stead_file::scratch();
+                    declared.env.clear();
+                    machines.make_scratch(&name, declared).await?;
+                }
+                Some(declared) => {
+                    let declared = Declared { only: vec![name.clone()], ..declared };
+                    let plan = machines.plan(&declared).await?;
+                    let mut applying = machines.manager.apply(plan, Selection::All, 1);
+                    while let Some(event) = applying.next().await {
+                        match event {
+                            ApplyEvent::Operation { event } => lines.event(event),
+                            ApplyEvent::Ended { error: Some(why), .. } => {
+                                return Err(StewardError::failed(why));
+                            }
+                            ApplyEvent::Skipped { machine, why } => {
+                                return Err(StewardError::failed(format!("{machine}: {why}")));
+                            }
+                            _ => {}
+                        }
+                    }
+                }
+            }
+            machines.tell_sessions(&name).await;
+            json(&machines.get(&name).await?)
+        })
+    }
+
+    async fn make_scratch(&self, name: &str, declared: Machine) -> Result<(), StewardError> {
+        self.manager.scratch(name, declared).await.map_err(problem)?;
+        Ok(())
+    }
+
+    /// Starts a machine.
+    pub fn up(&self, name: String) -> Lines {
+        let machines = self.clone();
+        Lines::of(self.clone(), vec![name.clone()], move |_| async move {
+            let done = machines.manager.up(&name).await;
+            machines.tell_sessions(&name).await;
+            json(&done.map_err(problem)?)
+        })
+    }
+
+    /// Stops a machine.
+    pub fn down(&self, name: String) -> Lines {
+        let machines = self.clone();
+        Lines::of(self.clone(), vec![name.clone()], move |_| async move {
+            machines.before_stop(&name).await;
+            let done = machines.manager.down(&name).await;
+            machines.tell_sessions(&name).await;
+            json(&done.map_err(problem)?)
+        })
+    }
+
+    /// Stops a machine and starts it.
+    pub fn restart(&self, name: String) -> Lines {
+        let machines = self.clone();
+        Lines::of(self.clone(), vec![name.clone()], move |_| async move {
+            machines.before_stop(&name).await;
+            let done = machines.manager.restart(&name).await;
+            // The sessions of the life before are lost whether or not the next one began.
+            machines.steward.machine_down(&name);
+            machines.tell_sessions(&name).await;
+            json(&done.map_err(problem)?)
+        })
+    }
+
+    /// Removes a machine with all that [`Machines::goes`] names.
+    pub fn destroy(&self, name: String) -> Lines {
+        let machines = self.clone();
+        Lines::of(self.clone(), vec![name.clone()], move |_| async move {
+            machines.before_stop(&name).await;
+            let done = machines.manager.destroy(&name).await;
+            machines.tell_sessions(&name).await;
+            json(&done.map_err(problem)?)
+        })
+    }
+
+    /// What a destruction takes with it, a line each.
+    ///
+    /// # Errors
+    /// If there is no such machine, or it cannot be looked at.
+    pub async fn goes(&self, name: &str) -> Result<Vec<String>, StewardError> {
+        self.manager.what_goes(name).await.map_err(problem)
+    }
+
+    /// Keeps a machine's state.
+    pub fn snapshot(&self, name: String, keep: api::Keep) -> Lines {
+        let machines = self.clone();
+        Lines::of(self.clone(), vec![name.clone()], move |_| async move {
+            let kept = machines.manager.snapshot(&name, keep.name.as_deref(), &keep.note).await;
+            json(&kept.map_err(problem)?)
+        })
+    }
+
+    /// A machine's snapshots, oldest first.
+    ///
+    /// # Errors
+    /// If there is no such machine, or they cannot be read.
+    pub async fn snapshots(&self, name: &str) -> Result<Vec<Snapshot>, StewardError> {
+        self.manager.snapshots(name).await.map_err(problem)
+    }
+
+    /// Puts a kept state back.
+    pub fn restore(&self, name: String, snapshot: String) -> Lines {
+        let machines = self.clone();
+        Lines::of(self.clone(), vec![name.clone()], move |_| async move {
+            machines.before_stop(&name).await;
+            let done = machines.manager.restore(&name, &snapshot).await;
+            machines.steward.machine_down(&name);
+            machines.tell_sessions(&name).await;
+            json(&done.map_err(problem)?)
+        })
+    }
+
+    /// Removes a kept state.
+    pub fn remove_snapshot(&self, name: String, snapshot: String) -> Lines {
+        let machines = self.clone();
+        Lines::of(self.clone(), vec![name.clone()], move |_| async move {
+            json(&machines.manager.remove_snapshot(&name, &snapshot).await.map_err(problem)?)
+        })
+    }
+
+    /// Makes a machine from another one's state.
+    pub fn clone_machine(&self, from: String, ask: api::CloneInto) -> Lines {
+        let machines = self.clone();
+        Lines::of(self.clone(), vec![from.clone(), ask.to.clone()], move |_| async move {
+            let done = machines.manager.clone_machine(&from, ask.snapshot.as_deref(), &ask.to).await;
+            machines.tell_sessions(&ask.to).await;
+            json(&done.map_err(problem)?)
+        })
+    }
+
+    /// Puts a machine's state into another machine.
+    pub fn move_state(&self, from: String, to: String) -> Lines {
+        let machines = self.clone();
+        Lines::of(self.clone(), vec![from.clone(), to.clone()], move |_| async move {
+            let done = machines.manager.move_state(&from, &to).await;
+            json(&done.map_err(problem)?)
+        })
+    }
+
+    /// What a machine changed against its base.
+    ///
+    /// # Errors
+    /// Why it cannot be told.
+    pub async fn diff(&self, name: &str) -> Result<Vec<Change>, StewardError> {
+        self.manager.diff(name).await.map_err(problem)
+    }
+
+    /// What a client on this host runs to have a command run inside.
+    ///
+    /// # Errors
+    /// If there is no such machine, or it does not run.
+    pub async fn door(&self, name: &str, ask: api::Exec) -> Result<Door, StewardError> {
+        let exec = Exec { command: ask.command, cwd: ask.cwd, env: ask.env };
+        if exec.command.is_empty() {
+            return Err(StewardError::invalid("there is no command to run"));
+        }
+        if name == "host" {
+            return Ok(Door { command: exec.command, env: exec.env, cwd: exec.cwd });
+        }
+        let command = self.manager.exec(name, &exec).await.map_err(problem)?;
+        let text = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
+        let mut words = vec![text(command.get_program())];
+        words.extend(command.get_args().map(text));
+        let env: BTreeMap<String, String> = command
+            .get_envs()
+            .filter_map(|(name, value)| Some((text(name), text(value?))))
+            .collect();
+        Ok(Door { command: words, env, cwd: command.get_current_dir().map(Into::into) })
+    }
+
+    /// How a client on this host reaches a machine's ports.
+    ///
+    /// # Errors
+    /// If there is no such machine, or it does not run.
+    pub async fn way(&self, name: &str) -> Result<Way, StewardError> {
+        let shown = self.get(name).await?;
+        match shown.phase {
+            Phase::Running if shown.engine == "host" => Ok(Way::Loopback),
+            Phase::Running => Ok(Way::Socket { path: (self.ways)(name) }),
+            _ => Err(StewardError::failed(format!("\"{name}\" does not run"))
+                .with_help(format!("stead up {name}"))),
+        }
+    }
+
+    /// What was done to machines, latest last, without steps.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn operations(&self) -> Result<Vec<Operation>, StewardError> {
+        self.manager.operations().refresh().map_err(problem)?;
+        Ok(self.manager.operations().list())
+    }
+
+    /// One operation with its steps.
+    ///
+    /// # Errors
+    /// If there is none of this id.
+    pub fn operation(&self, id: &str) -> Result<Operation, StewardError> {
+        self.manager.operations().get(id).ok_or_else(|| {
+            StewardError::failed(format!("there is no operation \"{id}\""))
+                .with_help("stead operations lists them")
+        })
+    }
+
+    /// Has what the sessions of a machine have printed copied while it can be.
+    async fn before_stop(&self, name: &str) {
+        if self.exists(name) {
+            self.steward.machine_stopping(name).await;
+        }
+    }
+
+    /// Tells a machine's sessions what has become of it. What cannot be told is told as that.
+    async fn tell_sessions(&self, name: &str) {
+        if name == "host" {
+            return;
+        }
+        match self.manager.records().get(name) {
+            Ok(None) => return self.steward.machine_gone(name),
+            Err(e) => return self.steward.machine_unknown(name, &e.to_string()),
+            Ok(Some(_)) => {}
+        }
+        match self.get(name).await.map(|shown| shown.phase) {
+            Ok(Phase::Running) => self.steward.machine_up(name),
+            Ok(Phase::Stopped) => self.steward.machine_down(name),
+            Ok(Phase::Partial(why) | Phase::Unknown(why)) => {
+                self.steward.machine_unknown(name, &why);
+            }
+            Err(e) => self.steward.machine_unknown(name, &e.to_string()),
+        }
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> Result<serde_json::Value, StewardError> {
+    serde_json::to_value(value).map_err(|e| StewardError::failed(e.to_string()))
+}
+
+fn problem(error: Error) -> StewardError {
+    match error {
+        Error::NotFound { name, near } => {
+            let found = StewardError::NoMachine(name);
+            match near {
+                Some(near) => found.with_help(format!("did you mean \"{near}\"?")),
+                None => found.with_help("stead ls shows the machines there are"),
+            }
+        }
+        Error::Name(_) | Error::Refused { .. } => StewardError::invalid(error.to_string()),
+        error => StewardError::failed(error.to_string()),
+    }
+}
+
+fn nothing() -> Shown {
+    Shown {
+        name: String::new(),
+        id: String::new(),
+        engine: String::new(),
+        phase: Phase::Stopped,
+        since: None,
+        address: None,
+        owner: None,
+        declared: None,
+        created: 0,
+        notes: Vec::new(),
+    }
+}
+
+fn this_host() -> Shown {
+    Shown { name: "host".into(), engine: "host".into(), phase: Phase::Running, ..nothing() }
+}
+
+fn unseen(name: &str, phase: Phase) -> stead_machine::model::Observed {
+    stead_machine::model::Observed {
+        name: name.to_owned(),
+        phase,
+        made_from: None,
+        since: None,
+        id: None,
+        notes: Vec::new(),
+    }
+}
+
+fn shown(seen: &Seen, name: &str) -> Option<Shown> {
+    let record = seen.records.records.get(name)?;
+    let engine = &record.wanted.declared.engine;
+    let observed = seen.observed.get(engine).and_then(|all| all.as_ref().ok());
+    let one = observed.and_then(|all| all.iter().find(|one| one.name == name)).cloned();
+    let mut one = one.unwrap_or_else(|| unseen(name, Phase::Stopped));
+    one.phase = seen.phase(name)?;
+    Some(from_record(record, &one))
+}
+
+fn from_record(
+    record: &stead_machine::Record,
+    seen: &stead_machine::model::Observed,
+) -> Shown {
+    let wanted = &record.wanted;
+    Shown {
+        name: wanted.name.clone(),
+        id: wanted.id.clone(),
+        engine: wanted.declared.engine.clone(),
+        phase: seen.phase.clone(),
+        since: seen.since,
+        address: Some(wanted.address),
+        owner: record.owner.clone(),
+        declared: Some(wanted.declared.clone()),
+        created: wanted.created,
+        notes: seen.notes.clone(),
+    }
+}
