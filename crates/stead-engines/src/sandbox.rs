@@ -1,0 +1,3 @@
+//! The engine `sandbox`: machines made of this host's own kernel.
+
+pub mod image;
