@@ -190,7 +190,7 @@ fn the_real_thing() {
     };
     let seen = inside(
         "cat /etc/debian_version; git --version; curl --version; python3 -V; stat -c %u:%g / /etc /bin/sh; \
-        ls -A /proc /sys /etc/resolv.conf 2>&1; cat /etc/apt/sources.list",
+        ls -A /proc /sys; test ! -e /etc/resolv.conf; cat /etc/apt/sources.list",
     );
     eprintln!("{seen}");
     assert!(seen.starts_with("12.") && seen.contains("git version") && seen.contains("0:0"));
