@@ -10,7 +10,7 @@ mod disk;
 mod engine;
 mod files;
 mod identity;
-mod image;
+pub mod image;
 mod made;
 mod place;
 mod running;
