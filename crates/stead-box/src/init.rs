@@ -148,12 +148,14 @@ fn loopback_up() -> Result<()> {
 
 /// Takes in the dead until told to end.
 fn live() {
+    // Without them nobody could be told anything, so that this is the end as well.
+    let Ok(signals) = sys::all_signals() else { return };
     loop {
-        let Some(signal) = sys::next_signal(None, None) else { continue };
-        match signal.number {
-            libc::SIGCHLD => reap(),
-            libc::SIGTERM => return end(),
-            _ => {}
+        match sys::next_of(&signals) {
+            Ok(libc::SIGCHLD) => reap(),
+            Ok(libc::SIGTERM) => return end(),
+            Ok(_) => {}
+            Err(_) => return,
         }
     }
 }

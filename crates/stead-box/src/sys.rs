@@ -220,6 +220,26 @@ pub fn next_signal(signals: Option<&[i32]>, timeout: Option<Duration>) -> Option
     }
 }
 
+/// Every signal, as something that can be read. The kernel drops signals for the first process of a process namespace
+/// that it waits for in any other way.
+pub fn all_signals() -> io::Result<OwnedFd> {
+    let set = set_of(None);
+    // SAFETY: the set is initialised, and the descriptor that the kernel returns is ours alone.
+    unsafe {
+        match libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC) {
+            -1 => Err(io::Error::last_os_error()),
+            fd => Ok(OwnedFd::from_raw_fd(fd)),
+        }
+    }
+}
+
+/// The number of the next signal that arrives at `signals`.
+pub fn next_of(signals: &OwnedFd) -> io::Result<i32> {
+    let mut info = [0u8; size_of::<libc::signalfd_siginfo>()];
+    rustix::io::retry_on_intr(|| rustix::io::read(signals, &mut info))?;
+    Ok(u32::from_ne_bytes(info[..4].try_into().expect("four bytes")) as i32)
+}
+
 /// Sends `signal` (0: only asks) to every process in this process namespace but this one. `false` if there is none.
 pub fn signal_everybody(signal: i32) -> bool {
     // SAFETY: a plain system call; the caller is the first process of its namespace.
