@@ -80,7 +80,12 @@ impl Devices {
 
     /// Mounts everything below `root`. `nested`: /proc stays as the kernel made it, because the kernel lets nobody
     /// mount another one (as containers inside must) while parts of it are covered.
-    pub fn put(&mut self, root: BorrowedFd<'_>, nested: bool, notes: &mut Vec<String>) -> Result<()> {
+    pub fn put(
+        &mut self,
+        root: BorrowedFd<'_>,
+        nested: bool,
+        notes: &mut Vec<String>,
+    ) -> Result<()> {
         let place = |path: &str, mount: &OwnedFd| {
             let at = inside::folder(root, Path::new(path), 0o755)?;
             mounts::put(mount, &at).tried(|| format!("/{path} inside"))

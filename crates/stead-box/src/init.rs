@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
-use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, pivot_root, waitpid};
+use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, pivot_root, wait};
 use rustix::thread::{CapabilitiesSecureBits, set_capabilities_secure_bits};
 use std::io::{Read, Write};
 use std::os::fd::IntoRawFd;
@@ -148,20 +148,17 @@ fn loopback_up() -> Result<()> {
 
 /// Takes in the dead until told to end.
 fn live() {
-    // Without them nobody could be told anything, so that this is the end as well.
-    let Ok(signals) = sys::all_signals() else { return };
     loop {
-        match sys::next_of(&signals) {
-            Ok(libc::SIGCHLD) => reap(),
-            Ok(libc::SIGTERM) => return end(),
-            Ok(_) => {}
-            Err(_) => return,
+        match sys::next_signal(None).number {
+            libc::SIGCHLD => reap(),
+            libc::SIGTERM => return end(),
+            _ => {}
         }
     }
 }
 
 fn reap() {
-    while let Ok(Some(_)) = waitpid(None, WaitOptions::NOHANG) {}
+    while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
 }
 
 /// Tells everybody to end, and waits until they have, but not for ever: when this process ends, the kernel kills

@@ -6,7 +6,6 @@ use std::ffi::CString;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
-use std::time::Duration;
 
 pub use libc::{
     CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER,
@@ -197,47 +196,19 @@ pub struct Arrived {
     pub by_kernel: bool,
 }
 
-/// Waits for one of `signals` (or any), which must be blocked. `None` when `timeout` is over.
-pub fn next_signal(signals: Option<&[i32]>, timeout: Option<Duration>) -> Option<Arrived> {
+/// Waits for one of `signals` (or any), which must be blocked.
+pub fn next_signal(signals: Option<&[i32]>) -> Arrived {
     let set = set_of(signals);
-    let limit = timeout.map(|t| libc::timespec {
-        tv_sec: t.as_secs() as libc::time_t,
-        tv_nsec: i64::from(t.subsec_nanos()),
-    });
     loop {
-        // SAFETY: every pointer is to something initialised, or null where the kernel allows it.
+        // SAFETY: every pointer is to something initialised. It fails only if interrupted.
         let (number, code) = unsafe {
             let mut info: libc::siginfo_t = std::mem::zeroed();
-            let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-            (libc::sigtimedwait(&raw const set, &raw mut info, limit), info.si_code)
+            (libc::sigwaitinfo(&raw const set, &raw mut info), info.si_code)
         };
         if number > 0 {
-            return Some(Arrived { number, by_kernel: code > 0 });
-        }
-        if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
-            return None;
+            return Arrived { number, by_kernel: code > 0 };
         }
     }
-}
-
-/// Every signal, as something that can be read. The kernel drops signals for the first process of a process namespace
-/// that it waits for in any other way.
-pub fn all_signals() -> io::Result<OwnedFd> {
-    let set = set_of(None);
-    // SAFETY: the set is initialised, and the descriptor that the kernel returns is ours alone.
-    unsafe {
-        match libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC) {
-            -1 => Err(io::Error::last_os_error()),
-            fd => Ok(OwnedFd::from_raw_fd(fd)),
-        }
-    }
-}
-
-/// The number of the next signal that arrives at `signals`.
-pub fn next_of(signals: &OwnedFd) -> io::Result<i32> {
-    let mut info = [0u8; size_of::<libc::signalfd_siginfo>()];
-    rustix::io::retry_on_intr(|| rustix::io::read(signals, &mut info))?;
-    Ok(u32::from_ne_bytes(info[..4].try_into().expect("four bytes")) as i32)
 }
 
 /// Sends `signal` (0: only asks) to every process in this process namespace but this one. `false` if there is none.

@@ -3,10 +3,10 @@
 mod common;
 
 use common::{FIRST, Who, World, everybody, root};
-use stead_box::spec::{Base, Upper};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use stead_box::spec::{Base, Upper};
 
 /// A file of this host that everybody may read, and that is nowhere near the tests.
 const HOST_FILE: &str = "/usr/bin/env";
@@ -16,8 +16,10 @@ fn root_inside_is_somebody_else_outside() {
     for who in everybody() {
         let world = World::new(who);
         let running = world.start();
-        assert_eq!(world.sh("id -u; id -g; stat -c %u /usr /etc/hostname; cat /proc/sys/kernel/hostname"),
-            if who == Who::Root { "0\n0\n0\n0\ninside" } else { "0\n0\n0\n0\ninside" });
+        assert_eq!(
+            world.sh("id -u; id -g; stat -c %u /usr /etc/hostname; cat /proc/sys/kernel/hostname"),
+            if who == Who::Root { "0\n0\n0\n0\ninside" } else { "0\n0\n0\n0\ninside" }
+        );
         let status = fs::read_to_string(format!("/proc/{}/status", running.init)).unwrap();
         let outside = match who {
             Who::Root => FIRST,
@@ -103,7 +105,8 @@ fn frozen_layers_lie_under_the_upper_and_are_not_written() {
     // The same layers hold for whatever range of ids.
     world.spec.ids = stead_box::spec::Ids::Range { first: 3_000_000 };
     world.start();
-    let script = "cat /srv/a /srv/b; stat -c %u /srv/a; ls /usr/share/doc 2>&1 | head -1; echo new > /srv/a";
+    let script =
+        "cat /srv/a /srv/b; stat -c %u /srv/a; ls /usr/share/doc 2>&1 | head -1; echo new > /srv/a";
     assert_eq!(
         world.sh(script),
         "low\nhigh\n0\nls: cannot access '/usr/share/doc': No such file or directory"
@@ -150,7 +153,8 @@ fn a_cover_hides_and_what_is_shown_is_seen() {
     world.stop();
     let cover = world.path("cover").join(place.strip_prefix("/").unwrap());
     fs::create_dir_all(&cover).unwrap();
-    rustix::fs::setxattr(&cover, "trusted.overlay.opaque", b"y", rustix::fs::XattrFlags::empty()).unwrap();
+    rustix::fs::setxattr(&cover, "trusted.overlay.opaque", b"y", rustix::fs::XattrFlags::empty())
+        .unwrap();
     let Base::Host { show, .. } = &mut world.spec.base else { unreachable!() };
     show.push(place.join("project"));
     for _ in 0..2 {
@@ -181,7 +185,10 @@ fn what_is_mounted_apart_on_this_host_is_there_too() {
     );
     command.args(["-m", "--propagation", "private", "sh", "-c", &script]);
     world.start_with(command).unwrap();
-    assert_eq!(world.sh("cat /opt/file && echo new > /opt/new && rm /opt/file && ls /opt"), "apart\nnew");
+    assert_eq!(
+        world.sh("cat /opt/file && echo new > /opt/new && rm /opt/file && ls /opt"),
+        "apart\nnew"
+    );
     world.stop();
     assert_eq!(fs::read_to_string(world.path("layer/fs/opt/new")).unwrap(), "new\n");
     assert!(!Path::new("/opt/new").exists());
@@ -224,7 +231,10 @@ fn binds_are_read_only_or_not_and_belong_to_root_inside() {
         let script = "cd /srv/deep/rw; stat -c %u . file; echo new > made; cat /tmp/ro/made /run/single; \
             echo x 2>&- > /tmp/ro/other || echo refused";
         let said = world.sh(script);
-        assert!(said.starts_with("0\n0\nnew\nalone") && said.ends_with("refused"), "{who:?}: {said}");
+        assert!(
+            said.starts_with("0\n0\nnew\nalone") && said.ends_with("refused"),
+            "{who:?}: {said}"
+        );
         world.stop();
         let owner = fs::metadata(&folder).unwrap().uid();
         assert_eq!(fs::metadata(folder.join("made")).unwrap().uid(), owner);
@@ -258,7 +268,10 @@ fn a_symbolic_link_planted_inside_leads_nowhere_outside() {
     world.spec.binds.clear();
     world.start();
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
-    assert_eq!(world.sh("cat /etc/resolv.conf; test -L /etc/hosts || echo plain"), "nameserver 10.90.0.1\nplain");
+    assert_eq!(
+        world.sh("cat /etc/resolv.conf; test -L /etc/hosts || echo plain"),
+        "nameserver 10.90.0.1\nplain"
+    );
     world.stop();
     // A layer whose folder for a mount of its own leads elsewhere.
     fs::remove_file(world.path("layer/fs/srv")).unwrap();

@@ -24,7 +24,10 @@ fn exec_hands_on_status_signals_environment_and_folder() {
         assert_eq!(status(&["--", "/etc/hostname"]), Some(126));
         assert_eq!(status(&["--cwd", "/no/such", "--", "true"]), Some(125));
         let out = world
-            .exec_command(&["--cwd", "/usr/bin", "--env", "A=b c", "--env", "HOME=/x", "--", "sh", "-c", "pwd; env"])
+            .exec_command(&[
+                "--cwd", "/usr/bin", "--env", "A=b c", "--env", "HOME=/x", "--", "sh", "-c",
+                "pwd; env",
+            ])
             .env("SECRET", "of the caller")
             .output()
             .unwrap();
@@ -64,10 +67,16 @@ fn exec_hands_on_signals_and_leaves_no_descriptor_open() {
         assert_eq!(child.wait().unwrap().code(), Some(5));
         // A descriptor that the caller forgot to close.
         let leak = fs::File::open("/").unwrap();
-        let mut command = world.exec_command(&["--", "sh", "-c", "ls /proc/self/fd | wc -w; ls -l /proc/self/fd"]);
+        let mut command = world.exec_command(&[
+            "--",
+            "sh",
+            "-c",
+            "ls /proc/self/fd | wc -w; ls -l /proc/self/fd",
+        ]);
         let number = std::os::fd::AsRawFd::as_raw_fd(&leak);
         let _ = number;
-        let said = String::from_utf8(command.stdin(Stdio::null()).output().unwrap().stdout).unwrap();
+        let said =
+            String::from_utf8(command.stdin(Stdio::null()).output().unwrap().stdout).unwrap();
         assert!(said.starts_with("4\n") && !said.contains(" -> /\n"), "{said}");
         world.stop();
     }
@@ -100,7 +109,8 @@ fn stop_asks_first_and_kills_then() {
         let told = world.make_folder("told", 0o755);
         world.bind(told.clone(), "/tmp/told", true, true);
         world.start();
-        let script = "trap 'echo yes > /tmp/told/file; exit' TERM; echo ready; while :; do sleep 0.05; done";
+        let script =
+            "trap 'echo yes > /tmp/told/file; exit' TERM; echo ready; while :; do sleep 0.05; done";
         let mut polite = world.exec_command(&["--", "sh", "-c", script]);
         let mut polite = polite.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         polite.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
@@ -130,13 +140,17 @@ fn nothing_is_left_after_stop() {
         assert_eq!(world.processes().len(), 2, "the first process and the network's");
         assert_eq!(mounts(), before, "nothing of it is seen by others");
         if who == Who::Root {
-            assert_eq!(running.cgroups.iter().filter(|g| g.exists()).count(), running.cgroups.len());
+            assert_eq!(
+                running.cgroups.iter().filter(|g| g.exists()).count(),
+                running.cgroups.len()
+            );
         }
         world.stop();
         world.wait_empty();
         assert_eq!(mounts(), before);
         assert_eq!(world.groups(), Vec::<PathBuf>::new());
-        let left: Vec<_> = fs::read_dir(&world.spec.run).unwrap().flatten().map(|e| e.file_name()).collect();
+        let left: Vec<_> =
+            fs::read_dir(&world.spec.run).unwrap().flatten().map(|e| e.file_name()).collect();
         assert!(left.iter().all(|n| n != "run.json"), "{left:?}");
         world.stop();
     }
@@ -154,8 +168,12 @@ fn a_launcher_killed_at_any_instant_leaves_nothing() {
         world.stop();
         let (mut early, mut late) = (0, 0);
         for n in 0..30u32 {
-            let mut launcher =
-                world.command(&["start"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+            let mut launcher = world
+                .command(&["start"])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
             launcher.stdin.take().unwrap().write_all(&text).unwrap();
             // The instant is the point of this test.
             std::thread::sleep(whole * n / 25);
@@ -204,20 +222,30 @@ fn proc_and_sys_are_closed_and_devices_cannot_be_made() {
             mknod /etc/disk b 254 0 2>/dev/null && head -c1 /etc/disk && echo read; \
             echo end";
         let said = world.sh(script);
-        let said: Vec<&str> = said.lines().filter(|l| !l.starts_with("wrote") || {
-            // A path that is not there counts as written by the script's `||`.
-            let path = l.trim_start_matches("wrote ");
-            world.sh(&format!("test -e {path} && echo there")) == "there"
-        }).collect();
+        let said: Vec<&str> = said
+            .lines()
+            .filter(|l| {
+                !l.starts_with("wrote") || {
+                    // A path that is not there counts as written by the script's `||`.
+                    let path = l.trim_start_matches("wrote ");
+                    world.sh(&format!("test -e {path} && echo there")) == "there"
+                }
+            })
+            .collect();
         assert_eq!(said, ["0", "0", "end"], "{who:?}");
         // Nobody outside is seen, so nobody can be traced or signalled.
         let outside = std::process::id();
-        let seen = world.sh(&format!("kill -0 {outside} 2>&1; ls -d /proc/{outside} 2>&1; ls -d /proc/[0-9]* | wc -l"));
+        let seen = world.sh(&format!(
+            "kill -0 {outside} 2>&1; ls -d /proc/{outside} 2>&1; ls -d /proc/[0-9]* | wc -l"
+        ));
         assert!(seen.contains("No such process") && seen.contains("cannot access"), "{seen}");
         for kind in ["pid", "mnt", "net", "uts", "ipc", "user", "cgroup"] {
             let inside = world.sh(&format!("readlink /proc/self/ns/{kind}"));
             let outside = fs::read_link(format!("/proc/self/ns/{kind}")).unwrap();
-            assert!(inside.starts_with(kind) && inside != outside.to_str().unwrap(), "{kind} {inside}");
+            assert!(
+                inside.starts_with(kind) && inside != outside.to_str().unwrap(),
+                "{kind} {inside}"
+            );
         }
         let status = fs::read_to_string(format!("/proc/{}/status", running.init)).unwrap();
         assert!(status.contains("NoNewPrivs:\t1"), "{status}");

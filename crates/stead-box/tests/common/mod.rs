@@ -3,7 +3,6 @@
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use stead_box::spec::{Base, Bind, Ids, Limits, Net, Running, Spec, Upper};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -12,6 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use stead_box::spec::{Base, Bind, Ids, Limits, Net, Running, Spec, Upper};
 use tempfile::TempDir;
 
 pub const FIRST: u32 = 1_000_000;
@@ -192,7 +192,9 @@ impl World {
     pub fn wait_empty(&self) {
         for _ in 0..1000 {
             let Some(pid) = self.processes().first().copied() else { return };
-            let Ok(fd) = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()) else { continue };
+            let Ok(fd) = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()) else {
+                continue;
+            };
             let limit = Timespec { tv_sec: 30, tv_nsec: 0 };
             let mut fds = [PollFd::new(&fd, PollFlags::IN)];
             assert_ne!(poll(&mut fds, Some(&limit)).unwrap(), 0, "process {pid} stays");
