@@ -1,6 +1,6 @@
 //! What processes in a sandbox may ask of the kernel: capabilities and system calls.
 //!
-//! A STAND-IN: capabilities and no_new_privs. The version of branch `guards` replaces it.
+//! A STAND-IN: capabilities and `no_new_privs`. The version of branch `guards` replaces it.
 #![allow(missing_docs)]
 
 #[derive(Debug, thiserror::Error)]

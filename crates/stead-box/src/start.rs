@@ -27,13 +27,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// # Errors
 /// What could not be made, and why. Nothing is left behind then.
 pub fn start(spec: &Spec) -> Result<Running> {
-    if let Some(running) = read_run(&spec.run)? {
-        if init_of(&running)?.is_some() {
-            return Err(BoxError::refused(format!(
-                "{} runs already: process {}",
-                spec.name, running.init
-            )));
-        }
+    if let Some(running) = read_run(&spec.run)?
+        && init_of(&running)?.is_some()
+    {
+        return Err(BoxError::refused(format!(
+            "{} runs already: process {}",
+            spec.name, running.init
+        )));
     }
     let group =
         Group::make(&spec.cgroup, &spec.limits).map_err(|e| BoxError::refused(e.to_string()))?;

@@ -29,7 +29,7 @@ pub struct Cloned {
 pub fn clone(flags: i32, group: Option<BorrowedFd<'_>>) -> io::Result<Option<Cloned>> {
     debug_assert_eq!(std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count), 1);
     let mut pidfd: libc::c_int = -1;
-    let mut flags = flags as u32 as u64 | libc::CLONE_PIDFD as u64;
+    let mut flags = u64::from(flags as u32) | libc::CLONE_PIDFD as u64;
     // SAFETY: a clone_args of zeroes is valid.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     if let Some(group) = group {
