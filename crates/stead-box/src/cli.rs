@@ -29,7 +29,7 @@ pub fn main() -> ExitCode {
         Some("start") if rest.is_empty() => started(),
         Some("exec") => executed(rest),
         Some("stop") => stopped(rest),
-        Some("net") if rest.is_empty() => net::main(),
+        Some("net") if rest.is_empty() => net::run(),
         Some("help" | "--help" | "-h") => {
             print!("{USAGE}");
             ExitCode::SUCCESS

@@ -178,7 +178,7 @@ impl Server {
         processes: &mut Processes,
     ) -> Result<Self> {
         let net = spec.net.clone().expect("asked for");
-        let setup = NetSetup { net, run: spec.run.clone(), rootless };
+        let setup = NetSetup { net, run: spec.run.clone(), rootless, name: spec.name.clone() };
         let text =
             serde_json::to_vec(&setup).map_err(std::io::Error::from).tried(|| "the network")?;
         let log = spec.run.join("net.log");

@@ -11,14 +11,17 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+pub const NAME_SERVER: std::net::Ipv4Addr = std::net::Ipv4Addr::new(10, 90, 255, 253);
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NetSetup {
     pub net: Net,
     pub run: PathBuf,
     pub rootless: bool,
+    pub name: String,
 }
 
-pub fn main() -> ExitCode {
+pub fn run() -> ExitCode {
     let made = (|| -> Result<(), String> {
         let setup: NetSetup =
             serde_json::from_reader(std::io::stdin()).map_err(|e| e.to_string())?;

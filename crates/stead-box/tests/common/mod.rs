@@ -58,7 +58,8 @@ impl World {
         fs::set_permissions(&at, fs::Permissions::from_mode(0o755)).unwrap();
         // By another process: a test beside this one that forks now would hold a copy made here open for writing, and
         // the kernel would not execute it.
-        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_stead-box")).arg(&at).status().unwrap();
+        let copied =
+            Command::new("cp").arg(env!("CARGO_BIN_EXE_stead-box")).arg(&at).status().unwrap();
         assert!(copied.success());
         let n = NUMBER.fetch_add(1, Ordering::Relaxed);
         let spec = Spec {
