@@ -8,6 +8,9 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, chmodat, makedev, mkdirat, mkn
 use rustix::io::Errno;
 use std::path::Path;
 
+/// For file systems of the kernel.
+const PLAIN: u64 = NOSUID | NODEV | NOEXEC;
+
 /// Character devices that everybody may have: name, major, minor.
 const DEVICES: [(&str, u32, u32); 6] = [
     ("null", 1, 3),
@@ -41,6 +44,10 @@ const READ_ONLY: [&str; 5] = ["proc/bus", "proc/fs", "proc/irq", "proc/sys", "pr
 pub struct Devices {
     /// Device nodes of this host, where this process may not make its own.
     nodes: Vec<(&'static str, OwnedFd)>,
+    /// /proc of the present process namespace.
+    proc: OwnedFd,
+    /// /sys, where it can only be had while this host's is seen.
+    sys: Option<Result<OwnedFd>>,
     /// Root inside, outside.
     owner: u32,
     /// The group `tty` outside, if there is one inside.
@@ -50,7 +57,8 @@ pub struct Devices {
 }
 
 impl Devices {
-    /// Takes what is needed of this host, while it can still be seen.
+    /// Takes what is needed of this host, while it can still be seen. `own_nodes`: with the power of root. Without,
+    /// the kernel gives /proc and /sys only to who sees them already.
     pub fn take(owner: u32, own_nodes: bool, size: Option<u64>) -> Result<Self> {
         let mut nodes = Vec::new();
         if !own_nodes {
@@ -58,8 +66,10 @@ impl Devices {
                 nodes.push((name, mounts::tree(&Path::new("/dev").join(name), false)?));
             }
         }
+        let proc = mounts::fresh("proc", &[], PLAIN)?;
+        let sys = (!own_nodes).then(|| mounts::fresh("sysfs", &[], PLAIN | RO));
         let size = size.map_or("50%".to_owned(), |s| s.to_string());
-        Ok(Devices { nodes, owner, tty: own_nodes.then(|| owner + 5), size })
+        Ok(Devices { nodes, proc, sys, owner, tty: own_nodes.then(|| owner + 5), size })
     }
 
     fn memory(&self, mode: &str, attributes: u64) -> Result<OwnedFd> {
@@ -70,18 +80,22 @@ impl Devices {
 
     /// Mounts everything below `root`. `nested`: /proc stays as the kernel made it, because the kernel lets nobody
     /// mount another one (as containers inside must) while parts of it are covered.
-    pub fn put(&self, root: BorrowedFd<'_>, nested: bool, notes: &mut Vec<String>) -> Result<()> {
+    pub fn put(
+        &mut self,
+        root: BorrowedFd<'_>,
+        nested: bool,
+        notes: &mut Vec<String>,
+    ) -> Result<()> {
         let place = |path: &str, mount: &OwnedFd| {
             let at = inside::folder(root, Path::new(path), 0o755)?;
             mounts::put(mount, &at).tried(|| format!("/{path} inside"))
         };
-        let plain = NOSUID | NODEV | NOEXEC;
-        place("proc", &mounts::fresh("proc", &[], plain)?)?;
-        match mounts::fresh("sysfs", &[], plain | RO) {
+        place("proc", &self.proc)?;
+        match self.sys.take().unwrap_or_else(|| mounts::fresh("sysfs", &[], PLAIN | RO)) {
             Ok(sys) => place("sys", &sys)?,
             Err(e) => {
                 notes.push(format!("/sys is empty inside: {e}"));
-                place("sys", &self.memory("755", plain | RO)?)?;
+                place("sys", &self.memory("755", PLAIN | RO)?)?;
             }
         }
         place("dev", &self.memory("755", NOSUID | NOEXEC)?)?;

@@ -182,7 +182,7 @@ fn c_strings(
 /// Waits for the end of the command, and hands on what is meant for it meanwhile.
 fn wait(child: &sys::Cloned, signals: &[i32]) -> i32 {
     loop {
-        let Some(signal) = sys::next_signal(Some(signals), None) else { continue };
+        let signal = sys::next_signal(Some(signals));
         if signal.number == libc::SIGCHLD {
             let found = rustix::process::waitpid(
                 rustix::process::Pid::from_raw(child.pid),

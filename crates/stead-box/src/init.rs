@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
-use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, pivot_root, waitpid};
+use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, pivot_root, wait};
 use rustix::thread::{CapabilitiesSecureBits, set_capabilities_secure_bits};
 use std::io::{Read, Write};
 use std::os::fd::IntoRawFd;
@@ -85,7 +85,7 @@ fn build(given: &mut Given<'_>, notes: &mut Vec<String>) -> Result<()> {
     let shift = range.map(|_| &given.users);
     let own_nodes = range.is_some();
     let size = spec.limits.memory.map(|m| m / 2);
-    let devices = Devices::take(owner, own_nodes, size)?;
+    let mut devices = Devices::take(owner, own_nodes, size)?;
     let ready =
         spec.binds.iter().map(|bind| binds::take(bind, shift)).collect::<Result<Vec<_>>>()?;
     if range.is_some() {
@@ -129,7 +129,9 @@ fn build(given: &mut Given<'_>, notes: &mut Vec<String>) -> Result<()> {
     rustix::thread::set_name(c"stead-box").tried(|| "a name")?;
     filter::apply(spec.nested)
         .map_err(|e| crate::BoxError::refused(format!("the filter of system calls: {e}")))?;
-    kernel::hide_self()
+    // An ordinary user must be able to join this process, which the kernel counts as looking into it. It has nothing
+    // that everybody else inside has not.
+    if range.is_some() { kernel::hide_self() } else { Ok(()) }
 }
 
 /// Makes `m` the root, and this host's gone.
@@ -147,8 +149,7 @@ fn loopback_up() -> Result<()> {
 /// Takes in the dead until told to end.
 fn live() {
     loop {
-        let Some(signal) = sys::next_signal(None, None) else { continue };
-        match signal.number {
+        match sys::next_signal(None).number {
             libc::SIGCHLD => reap(),
             libc::SIGTERM => return end(),
             _ => {}
@@ -157,7 +158,7 @@ fn live() {
 }
 
 fn reap() {
-    while let Ok(Some(_)) = waitpid(None, WaitOptions::NOHANG) {}
+    while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
 }
 
 /// Tells everybody to end, and waits until they have, but not for ever: when this process ends, the kernel kills

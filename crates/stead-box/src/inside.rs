@@ -35,7 +35,7 @@ pub fn folder(root: BorrowedFd<'_>, path: &Path, mode: u32) -> Result<OwnedFd> {
     let mut walked = PathBuf::from("/");
     for part in path.components() {
         match part {
-            Component::RootDir | Component::CurDir => continue,
+            Component::RootDir | Component::CurDir => {}
             Component::Normal(name) => {
                 walked.push(name);
                 match mkdirat(&at, name, Mode::from_raw_mode(mode)) {

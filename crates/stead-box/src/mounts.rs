@@ -89,7 +89,10 @@ pub fn overlay(
 ) -> rustix::io::Result<()> {
     let mut options = format!("lowerdir={}", lowers.join(":"));
     if let Some((upper, work)) = upper {
-        options += &format!(",upperdir={upper},workdir={work}");
+        options += ",upperdir=";
+        options += upper;
+        options += ",workdir=";
+        options += work;
     }
     options += if user { ",userxattr" } else { ",redirect_dir=off" };
     options += ",index=off,metacopy=off";

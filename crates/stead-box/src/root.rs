@@ -97,7 +97,7 @@ pub fn assemble(
     let mut stage = Stage { spec, shift, made: 0 };
     let bare = Path::new("");
     match &spec.base {
-        Base::Folder(base) => stage.lay(bare, Some(base), false)?,
+        Base::Folder(folder) => stage.lay(bare, Some(folder), false)?,
         Base::Host { show, .. } => {
             if shift.is_some() {
                 stage.lay(bare, Some(Path::new("/")), false)?;
@@ -221,7 +221,7 @@ impl Stage<'_> {
         if lowers.is_empty() {
             lowers.push("e".to_owned());
         }
-        let (upper, work) = self.upper(path, base)?;
+        let (upper, work) = Self::upper(path, base)?;
         let target = if whole { PathBuf::from("m") } else { Path::new("m").join(path) };
         let target = target.to_string_lossy();
         let user = self.user();
@@ -247,7 +247,7 @@ impl Stage<'_> {
     }
 
     /// The upper and the work folder for `path`.
-    fn upper(&self, path: &Path, base: Option<&Path>) -> Result<(String, String)> {
+    fn upper(path: &Path, base: Option<&Path>) -> Result<(String, String)> {
         let slug = path.to_string_lossy().replace('%', "%25").replace('/', "%2f");
         // No name of a folder is empty, and none begins with `%2f`, so this one is nobody else's.
         let slug = if slug.is_empty() { "%2f".to_owned() } else { slug };
@@ -286,7 +286,7 @@ impl Stage<'_> {
                 Cover::Whole => None,
                 Cover::Partly | Cover::Silent => Some(path),
             };
-            self.copy_up(relative)?;
+            Self::copy_up(relative)?;
             self.lay(relative, base, false)?;
         }
         Ok(())
@@ -299,12 +299,12 @@ impl Stage<'_> {
         if !std::fs::metadata(path).tried(|| path.display())?.is_dir() {
             return Err(BoxError::refused("only folders can be shown; bind a file instead"));
         }
-        self.copy_up(relative)?;
+        Self::copy_up(relative)?;
         self.lay(relative, Some(path), true)
     }
 
     /// Makes a folder in the root, and its copy in the upper, with all above it as they are.
-    fn copy_up(&self, path: &Path) -> Result<()> {
+    fn copy_up(path: &Path) -> Result<()> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = open("m", flags, Mode::empty()).tried(|| "the root")?;
         inside::folder(root.as_fd(), path, 0o755)?;

@@ -27,13 +27,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// # Errors
 /// What could not be made, and why. Nothing is left behind then.
 pub fn start(spec: &Spec) -> Result<Running> {
-    if let Some(running) = read_run(&spec.run)? {
-        if init_of(&running)?.is_some() {
-            return Err(BoxError::refused(format!(
-                "{} runs already: process {}",
-                spec.name, running.init
-            )));
-        }
+    if let Some(running) = read_run(&spec.run)?
+        && init_of(&running)?.is_some()
+    {
+        return Err(BoxError::refused(format!(
+            "{} runs already: process {}",
+            spec.name, running.init
+        )));
     }
     let group =
         Group::make(&spec.cgroup, &spec.limits).map_err(|e| BoxError::refused(e.to_string()))?;
@@ -115,8 +115,7 @@ fn make(spec: &Spec, group: &Group) -> Result<Running> {
         // If it is gone already, what it said last is read below.
         let _ = ours.write_all(b"n");
     }
-    let mut said = String::new();
-    ours.read_to_string(&mut said).tried(|| "listening to the first process inside")?;
+    let said = hear(&mut ours)?;
     match said.split_at_checked(1) {
         Some(("R", more)) => notes.extend(more.lines().map(str::to_owned)),
         Some(("E", why)) => return Err(BoxError::refused(why)),
@@ -141,6 +140,19 @@ fn make(spec: &Spec, group: &Group) -> Result<Running> {
     }
     std::mem::forget(processes);
     Ok(running)
+}
+
+/// Everything that the first process says.
+fn hear(first: &mut UnixStream) -> Result<String> {
+    let mut said = Vec::new();
+    match first.read_to_end(&mut said) {
+        // It ended without having read all that was said to it.
+        Err(e) if e.kind() != std::io::ErrorKind::ConnectionReset => {
+            return Err(e).tried(|| "listening to the first process inside");
+        }
+        _ => {}
+    }
+    Ok(String::from_utf8_lossy(&said).into_owned())
 }
 
 fn commit(spec: &Spec, running: &Running) -> Result<()> {

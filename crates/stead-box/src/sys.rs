@@ -6,7 +6,6 @@ use std::ffi::CString;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
-use std::time::Duration;
 
 pub use libc::{
     CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER,
@@ -30,7 +29,7 @@ pub struct Cloned {
 pub fn clone(flags: i32, group: Option<BorrowedFd<'_>>) -> io::Result<Option<Cloned>> {
     debug_assert_eq!(std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count), 1);
     let mut pidfd: libc::c_int = -1;
-    let mut flags = flags as u32 as u64 | libc::CLONE_PIDFD as u64;
+    let mut flags = u64::from(flags as u32) | libc::CLONE_PIDFD as u64;
     // SAFETY: a clone_args of zeroes is valid.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     if let Some(group) = group {
@@ -197,25 +196,17 @@ pub struct Arrived {
     pub by_kernel: bool,
 }
 
-/// Waits for one of `signals` (or any), which must be blocked. `None` when `timeout` is over.
-pub fn next_signal(signals: Option<&[i32]>, timeout: Option<Duration>) -> Option<Arrived> {
+/// Waits for one of `signals` (or any), which must be blocked.
+pub fn next_signal(signals: Option<&[i32]>) -> Arrived {
     let set = set_of(signals);
-    let limit = timeout.map(|t| libc::timespec {
-        tv_sec: t.as_secs() as libc::time_t,
-        tv_nsec: i64::from(t.subsec_nanos()),
-    });
     loop {
-        // SAFETY: every pointer is to something initialised, or null where the kernel allows it.
+        // SAFETY: every pointer is to something initialised. It fails only if interrupted.
         let (number, code) = unsafe {
             let mut info: libc::siginfo_t = std::mem::zeroed();
-            let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-            (libc::sigtimedwait(&raw const set, &raw mut info, limit), info.si_code)
+            (libc::sigwaitinfo(&raw const set, &raw mut info), info.si_code)
         };
         if number > 0 {
-            return Some(Arrived { number, by_kernel: code > 0 });
-        }
-        if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
-            return None;
+            return Arrived { number, by_kernel: code > 0 };
         }
     }
 }
