@@ -48,13 +48,23 @@ enum Thing {
 /// What happened to a socket.
 #[derive(Debug, Clone, Copy, Default)]
 struct Event {
+    /// Which of a thing's sockets, or [`AGAIN`], [`LATE`].
     side: u8,
     read: bool,
     write: bool,
     /// The connection failed.
     broken: bool,
-    /// A deadline may be over.
-    late: bool,
+}
+
+/// No socket: there was more to do.
+const AGAIN: u8 = 2;
+/// No socket: a deadline may be over.
+const LATE: u8 = 3;
+
+impl Event {
+    fn is_late(self) -> bool {
+        self.side == LATE
+    }
 }
 
 /// How much went through.
@@ -200,13 +210,12 @@ impl Server {
                             | epoll::EventFlags::HUP),
                         write: has(epoll::EventFlags::OUT),
                         broken: has(epoll::EventFlags::ERR),
-                        late: false,
                     },
                 );
             }
             for _ in 0..self.again.len() {
                 if let Some(key) = self.again.pop_front() {
-                    self.event(key, Event { side: 2, ..Event::default() });
+                    self.event(key, Event { side: AGAIN, ..Event::default() });
                 }
             }
             let now = Instant::now();
@@ -214,7 +223,7 @@ impl Server {
                 && due <= now
             {
                 self.timers.pop();
-                self.event(key, Event { side: 2, late: true, ..Event::default() });
+                self.event(key, Event { side: LATE, ..Event::default() });
             }
         }
     }
