@@ -29,6 +29,9 @@ use std::process::ExitCode;
 /// The name server for `/etc/resolv.conf` inside. Any address would do: whoever asks, we answer.
 pub const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(10, 90, 255, 253);
 
+/// The socket in a run folder that is asked for connections; see [`client`].
+pub const SOCKET: &str = "net.sock";
+
 /// What `stead-box net` reads from its standard input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NetSetup {

@@ -3,7 +3,7 @@
 use super::ground::Host;
 use super::log::Log;
 use super::serve::Outside;
-use super::{Error, NetSetup};
+use super::{Error, NetSetup, SOCKET};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
@@ -14,7 +14,7 @@ use std::path::Path;
 use stead_file::declared::Port;
 
 /// Flows that no sandbox gets beyond.
-const MOST: usize = 8192;
+const MOST: usize = 4096;
 
 /// Makes all of it.
 pub fn prepare(setup: &NetSetup, lifeline: Option<OwnedFd>) -> Result<Outside, Error> {
@@ -26,7 +26,7 @@ pub fn prepare(setup: &NetSetup, lifeline: Option<OwnedFd>) -> Result<Outside, E
         .map(|port| listen(port).map(|socket| (port.clone(), socket)))
         .collect::<Result<_, _>>()?;
     Ok(Outside {
-        control: control(&setup.run.join("net.sock"))?,
+        control: control(&setup.run.join(SOCKET))?,
         ports,
         host: Host::here().map_err(Error::start("ask for this host's addresses"))?,
         log: Log::open(&setup.run).map_err(Error::start("open egress.log in the run folder"))?,

@@ -13,6 +13,9 @@ use stead_file::declared::{Egress, Port};
 
 const WHO: [Who; 2] = [Who::Root, Who::User];
 
+/// Of 64 KiB: a hundred megabytes.
+const BLOCKS: u64 = 1600;
+
 fn block() -> Vec<u8> {
     (0..65536u32).map(|n| (n % 251) as u8).collect()
 }
@@ -34,7 +37,6 @@ fn private(pid: u32) -> u64 {
 fn a_hundred_megabytes_arrive_whole_both_ways() {
     let Some(world) = world() else { return };
     let sandbox = world.sandbox(Who::Root, "box", net(Egress::Open));
-    const BLOCKS: u64 = 1600;
     sandbox.inside(|| {
         let mut stream = connect(&format!("203.0.113.10:{SINK}")).expect("connected");
         let mut expected = 0;
@@ -278,6 +280,7 @@ fn it_holds_no_more_rights_than_it_needs_and_ends_with_its_lifeline() {
         println!("{who:?}: {} KiB of private memory", private(pid));
         let mut stream = sandbox.inside(|| connect("203.0.113.10:22").expect("connected"));
         sandbox.end();
+        assert!(!fs::exists(world.run_folder("box").join("net.sock")).expect("the folder"));
         let _ = stream.write_all(b"x");
         assert!(matches!(stream.read(&mut [0; 9]), Ok(0) | Err(_)));
         assert!(!fs::exists(format!("/proc/{pid}")).expect("proc"));

@@ -6,7 +6,7 @@ use super::super::{client, hello, http};
 use super::pump::{End, Pumped, pump};
 use super::questions::Asker;
 use super::slab::Key;
-use super::{Event, Server, Thing};
+use super::{AGAIN, Event, Server, Thing};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -17,6 +17,11 @@ use std::time::{Duration, Instant};
 const HEAD: Duration = Duration::from_secs(30);
 /// How long a server may take to be there.
 const CONNECT: Duration = Duration::from_mins(1);
+
+/// Longer heads than this are kept only as long as there are few.
+const LONG_HEAD: usize = 8 * 1024;
+/// So many bytes of heads are few.
+const ALL_HEADS: usize = 8 * 1024 * 1024;
 
 /// What a flow waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,9 +56,9 @@ pub struct Flow {
     enough: usize,
     /// What is left of the one request.
     body: Option<http::Body>,
-    up_ended: bool,
-    down_ended: bool,
     due: Option<Instant>,
+    /// It waits for another turn already.
+    queued: bool,
 }
 
 impl Flow {
@@ -68,9 +73,8 @@ impl Flow {
             head: Vec::new(),
             enough: 0,
             body: None,
-            up_ended: false,
-            down_ended: false,
             due: None,
+            queued: false,
         }
     }
 }
@@ -171,6 +175,9 @@ impl Server {
             }
             return Some(flow);
         }
+        if event.side == AGAIN {
+            flow.queued = false;
+        }
         let end = match event.side {
             0 => Some(&mut flow.client),
             1 => flow.server.as_mut(),
@@ -231,6 +238,9 @@ impl Server {
                 Err(Errno::INTR) => continue,
                 Err(_) => return self.cut(*flow),
             }
+            if flow.head.len() > LONG_HEAD && self.heads() > ALL_HEADS {
+                return self.refuse(*flow, Refusal::Garbage("too many long heads at once"));
+            }
             if flow.head.len() < flow.enough {
                 continue;
             }
@@ -243,6 +253,15 @@ impl Server {
             }
         }
         Some(flow)
+    }
+
+    /// How many bytes all heads take.
+    fn heads(&self) -> usize {
+        let flows = self.things.iter().filter_map(|(_, thing)| match thing {
+            Thing::Flow(flow) => Some(flow.head.len()),
+            _ => None,
+        });
+        flows.sum()
     }
 
     fn hello(&self, flow: &mut Flow) -> Result<bool, Refusal> {
@@ -423,7 +442,7 @@ impl Server {
 
     /// Moves bytes both ways.
     fn relay(&mut self, key: Key, mut flow: Box<Flow>) -> Kept {
-        let Flow { client, server, head, body, up_ended, down_ended, .. } = &mut *flow;
+        let Flow { client, server, head, body, .. } = &mut *flow;
         let Some(server) = server else { return self.cut(*flow) };
         let mut more = false;
         while !head.is_empty() && server.writable {
@@ -438,11 +457,11 @@ impl Server {
         }
         if head.is_empty() {
             *head = Vec::new();
-            if !*up_ended {
+            if !client.ended {
                 match pump(client, server, body.as_mut(), &mut self.buffer, &mut self.count.up) {
                     Ok(Pumped::Waits) => {}
                     Ok(Pumped::More) => more = true,
-                    Ok(Pumped::Ended) => *up_ended = true,
+                    Ok(Pumped::Ended) => client.ended = true,
                     Ok(Pumped::Garbage) => {
                         return self
                             .refuse(*flow, Refusal::Garbage("the body of the request is broken"));
@@ -451,20 +470,21 @@ impl Server {
                 }
             }
         }
-        if !*down_ended {
+        if !server.ended {
             match pump(server, client, None, &mut self.buffer, &mut self.count.down) {
                 Ok(Pumped::Waits) => {}
                 Ok(Pumped::More) => more = true,
-                Ok(Pumped::Ended | Pumped::Garbage) => *down_ended = true,
+                Ok(Pumped::Ended | Pumped::Garbage) => server.ended = true,
                 Err(_) => return self.cut(*flow),
             }
         }
         // With one request a connection, the end of the answer is the end.
-        if *down_ended && (*up_ended || body.is_some()) {
+        if server.ended && (client.ended || body.is_some()) {
             self.flow_ended();
             return None;
         }
-        if more {
+        if more && !flow.queued {
+            flow.queued = true;
             self.again.push_back(key);
         }
         Some(flow)

@@ -17,7 +17,7 @@ use super::inside::{Doors, Inside};
 use super::log::Log;
 use super::name::HostName;
 use super::rules::{Refusal, Rules};
-use super::{Error, NetSetup, sys};
+use super::{Error, NetSetup, SOCKET, sys};
 use control::Visit;
 use datagrams::Datagrams;
 use flow::Flow;
@@ -184,6 +184,11 @@ impl Server {
 
     /// Serves until the lifeline ends.
     pub fn run(mut self) {
+        self.serve();
+        let _ = rustix::fs::unlink(self.setup.run.join(SOCKET));
+    }
+
+    fn serve(&mut self) {
         let mut events = Vec::with_capacity(64);
         while !self.over {
             let wait =
@@ -241,9 +246,9 @@ impl Server {
     fn event(&mut self, key: Key, event: Event) {
         let Some(thing) = self.things.take(key) else { return };
         let kept = match thing {
-            Thing::Lifeline(_) => {
-                self.over = true;
-                None
+            Thing::Lifeline(lifeline) => {
+                self.over = !matches!(rustix::io::read(&lifeline, &mut self.buffer[..]), Ok(1..));
+                Some(Thing::Lifeline(lifeline))
             }
             Thing::Listener(listener) => {
                 self.accept(&listener);
