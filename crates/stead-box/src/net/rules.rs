@@ -107,7 +107,7 @@ impl fmt::Display for Refusal {
             Refusal::NotListed => "not in allow",
             Refusal::Nameless => "no name was given, only an address",
             Refusal::Hidden => {
-                "an encrypted hello (ECH) hides the name; Chromium: --disable-features=EncryptedClientHello"
+                "an encrypted hello (ECH) hides the name; browsers must have it switched off"
             }
             Refusal::Garbage(what) => what,
             Refusal::Slow => "no name was said in time",

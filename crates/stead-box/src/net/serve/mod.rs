@@ -99,6 +99,8 @@ pub struct Server {
     epoll: OwnedFd,
     things: Slab<Thing>,
     timers: BinaryHeap<Reverse<(Instant, Key)>>,
+    /// So many are cleared of those that are over.
+    many_timers: usize,
     /// Flows that have more to do at once.
     again: VecDeque<Key>,
     /// There are as many flows as there may be; listeners wait.
@@ -133,6 +135,7 @@ impl Server {
                 .map_err(Error::start("wait for events"))?,
             things: Slab::default(),
             timers: BinaryHeap::new(),
+            many_timers: 1024,
             again: VecDeque::new(),
             full: false,
             most: outside.most,
@@ -296,6 +299,13 @@ impl Server {
     }
 
     fn remind(&mut self, key: Key, due: Instant) {
+        // Reminders of what is over go before they become many.
+        if self.timers.len() >= self.many_timers {
+            let things = &self.things;
+            self.timers.retain(|Reverse((_, key))| things.is_live(*key));
+            self.timers.shrink_to(0);
+            self.many_timers = 1024.max(2 * self.timers.len());
+        }
         self.timers.push(Reverse((due, key)));
     }
 
