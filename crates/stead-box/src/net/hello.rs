@@ -133,12 +133,12 @@ impl<'a> Bytes<'a> {
 }
 
 #[cfg(test)]
-pub mod tests {
+mod tests {
     use super::*;
     use proptest::prelude::*;
 
     /// A hello that asks for `name`, in records of at most `record` bytes, with `padding` bytes of another extension.
-    pub fn make(name: Option<&str>, padding: usize, record: usize, encrypted: bool) -> Vec<u8> {
+    fn make(name: Option<&str>, padding: usize, record: usize, encrypted: bool) -> Vec<u8> {
         let extension = |kind: u16, data: &[u8]| {
             let mut all = kind.to_be_bytes().to_vec();
             all.extend((data.len() as u16).to_be_bytes());
@@ -190,6 +190,15 @@ pub mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_openssl_says_is_read() {
+        let Read::Whole(hello) = read(include_bytes!("hello-openssl.bin")) else {
+            panic!("not read")
+        };
+        assert_eq!(hello.name.map(|n| n.to_string()).as_deref(), Some("registry.example.org"));
+        assert!(!hello.encrypted);
     }
 
     #[test]

@@ -231,7 +231,7 @@ impl Chunk {
                 let digit = char::from(c).to_digit(16)?;
                 Chunk::Size { value: value * 16 + u64::from(digit), digits: digits + 1 }
             }
-            (Chunk::Size { value, digits: 1.. }, b'\r') | (Chunk::Extension(value), b'\r') => {
+            (Chunk::Size { value, digits: 1.. } | Chunk::Extension(value), b'\r') => {
                 Chunk::Line(value)
             }
             (Chunk::Size { value, digits: 1.. }, b';' | b' ' | b'\t') => Chunk::Extension(value),
@@ -309,7 +309,7 @@ mod tests {
             assert!(matches!(read(text.as_bytes()), Read::Not(_)), "{text:?}");
         }
         assert_eq!(read(b"GET / HTT"), Read::More);
-        assert!(matches!(read(&[b'a'; LONGEST]), Read::Not(_)));
+        assert!(matches!(read(&vec![b'a'; LONGEST]), Read::Not(_)));
     }
 
     #[test]

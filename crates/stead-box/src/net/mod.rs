@@ -29,6 +29,9 @@ use std::process::ExitCode;
 /// The name server for `/etc/resolv.conf` inside. Any address would do: whoever asks, we answer.
 pub const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(10, 90, 255, 253);
 
+/// The socket in a run folder that is asked for connections; see [`client`].
+pub const SOCKET: &str = "net.sock";
+
 /// What `stead-box net` reads from its standard input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NetSetup {
@@ -125,7 +128,7 @@ fn start(with_lifeline: bool) -> Result<inside::Maker, Error> {
 
     let (inside, maker) = inside::pair();
     let (give, doors) = std::sync::mpsc::channel();
-    let (done, served) = std::sync::mpsc::channel();
+    let (done, begun) = std::sync::mpsc::channel();
     let (own, host_ports) = (setup.net.address, setup.net.host_ports.clone());
     // This one stays in the host's network namespace: it is made before we leave it.
     let server = move || {
@@ -149,7 +152,7 @@ fn start(with_lifeline: bool) -> Result<inside::Maker, Error> {
     let doors = inside::enter(own, &host_ports)?;
     privileges::drop_capabilities().map_err(Error::start("give up capabilities"))?;
     let _ = give.send(doors);
-    served.recv().unwrap_or(Err(Error::Lifeline))?;
+    begun.recv().unwrap_or(Err(Error::Lifeline))?;
     sys::trim_memory();
     Ok(maker)
 }

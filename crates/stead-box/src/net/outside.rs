@@ -3,18 +3,18 @@
 use super::ground::Host;
 use super::log::Log;
 use super::serve::Outside;
-use super::{Error, NetSetup};
+use super::{Error, NetSetup, SOCKET};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use stead_file::declared::Port;
 
 /// Flows that no sandbox gets beyond.
-const MOST: usize = 8192;
+const MOST: usize = 4096;
 
 /// Makes all of it.
 pub fn prepare(setup: &NetSetup, lifeline: Option<OwnedFd>) -> Result<Outside, Error> {
@@ -26,7 +26,7 @@ pub fn prepare(setup: &NetSetup, lifeline: Option<OwnedFd>) -> Result<Outside, E
         .map(|port| listen(port).map(|socket| (port.clone(), socket)))
         .collect::<Result<_, _>>()?;
     Ok(Outside {
-        control: control(&setup.run.join("net.sock"))?,
+        control: control(&setup.run.join(SOCKET))?,
         ports,
         host: Host::here().map_err(Error::start("ask for this host's addresses"))?,
         log: Log::open(&setup.run).map_err(Error::start("open egress.log in the run folder"))?,
@@ -73,7 +73,7 @@ pub fn listen(port: &Port) -> Result<OwnedFd, Error> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
         sockopt::set_socket_reuseaddr(&socket, true)?;
-        if let IpAddr::V6(_) = port.address {
+        if port.address.is_ipv6() {
             sockopt::set_ipv6_v6only(&socket, true)?;
         }
         rustix::net::bind(&socket, &SocketAddr::new(port.address, port.host))?;

@@ -107,7 +107,7 @@ impl fmt::Display for Refusal {
             Refusal::NotListed => "not in allow",
             Refusal::Nameless => "no name was given, only an address",
             Refusal::Hidden => {
-                "an encrypted hello (ECH) hides the name; Chromium: --disable-features=EncryptedClientHello"
+                "an encrypted hello (ECH) hides the name; browsers must have it switched off"
             }
             Refusal::Garbage(what) => what,
             Refusal::Slow => "no name was said in time",
@@ -430,9 +430,8 @@ impl Rules {
         match (allowed, kind) {
             (Err(refusal), _) => Answer::Refused(refusal),
             // Inside there is only IPv4: an empty answer saves everybody a try.
-            (Ok(()), kind::AAAA) => Answer::Nothing,
+            (Ok(()), kind::AAAA | kind::FIRST_OF_QUESTIONS..256) => Answer::Nothing,
             (Ok(()), kind::SVCB | kind::HTTPS) if self.checks_names() => Answer::Nothing,
-            (Ok(()), kind::FIRST_OF_QUESTIONS..256) => Answer::Nothing,
             (Ok(()), _) => Answer::Ask,
         }
     }

@@ -116,7 +116,7 @@ fn greet(mut stream: TcpStream, seen: &Seen) {
     let Ok(at) = stream.local_addr() else { return };
     let at = at.to_string();
     seen.arrived.lock().expect("lock").push((at.clone(), Vec::new()));
-    let mut buffer = [0; 65536];
+    let mut buffer = vec![0; 65536];
     let mut first = true;
     while let Ok(len) = stream.read(&mut buffer) {
         if len == 0 {
@@ -135,7 +135,7 @@ fn greet(mut stream: TcpStream, seen: &Seen) {
 }
 
 fn sink(mut stream: TcpStream) {
-    let mut buffer = [0; 65536];
+    let mut buffer = vec![0; 65536];
     let (mut count, mut sum) = (0u64, 0u64);
     while let Ok(len @ 1..) = stream.read(&mut buffer) {
         count += len as u64;
@@ -164,7 +164,7 @@ fn source(mut stream: TcpStream) {
 
 /// Answers each datagram with itself.
 fn echo(socket: &UdpSocket, seen: &Seen) {
-    let mut buffer = [0; 65536];
+    let mut buffer = vec![0; 65536];
     while let Ok((len, from)) = socket.recv_from(&mut buffer) {
         let at = socket.local_addr().expect("address");
         seen.arrived.lock().expect("lock").push((format!("udp {at}"), buffer[..len].to_vec()));
@@ -214,7 +214,7 @@ fn reply(question: &[u8], seen: &Seen, datagram: bool) -> Option<Vec<u8>> {
 }
 
 fn answer(socket: &UdpSocket, seen: &Seen) {
-    let mut buffer = [0; 65536];
+    let mut buffer = vec![0; 65536];
     while let Ok((len, from)) = socket.recv_from(&mut buffer) {
         if let Some(reply) = reply(&buffer[..len], seen, true) {
             let _ = socket.send_to(&reply, from);

@@ -13,6 +13,9 @@ use stead_file::declared::{Egress, Port};
 
 const WHO: [Who; 2] = [Who::Root, Who::User];
 
+/// Of 64 KiB: a hundred megabytes.
+const BLOCKS: u64 = 1600;
+
 fn block() -> Vec<u8> {
     (0..65536u32).map(|n| (n % 251) as u8).collect()
 }
@@ -34,7 +37,6 @@ fn private(pid: u32) -> u64 {
 fn a_hundred_megabytes_arrive_whole_both_ways() {
     let Some(world) = world() else { return };
     let sandbox = world.sandbox(Who::Root, "box", net(Egress::Open));
-    const BLOCKS: u64 = 1600;
     sandbox.inside(|| {
         let mut stream = connect(&format!("203.0.113.10:{SINK}")).expect("connected");
         let mut expected = 0;
@@ -69,8 +71,9 @@ fn five_hundred_connections_at_once_each_get_their_own() {
     for who in WHO {
         let sandbox = world.sandbox(who, "box", net(allow(&["good.test", "203.0.113.0/24:8080"])));
         sandbox.inside(|| {
-            let mut all: Vec<TcpStream> =
-                (0..500).map(|n| connect(&format!("203.0.113.{}:8080", n % 250 + 1)).expect("connected")).collect();
+            let mut all: Vec<TcpStream> = (0..500)
+                .map(|n| connect(&format!("203.0.113.{}:8080", n % 250 + 1)).expect("connected"))
+                .collect();
             for (n, stream) in all.iter_mut().enumerate() {
                 writeln!(stream, "number {n}").expect("sent");
             }
@@ -146,8 +149,8 @@ fn ports_lead_in_and_out() {
         assert_eq!(line(connect("127.0.0.1:18080").expect("connected")), "inside");
         assert_eq!(line(connect("127.0.0.1:18081").expect("connected")), "inside");
         // Nothing listens at 8082: closed, not hanging.
-        let mut stream = connect("127.0.0.1:18082").expect("the host's side");
-        assert!(matches!(stream.read(&mut [0]), Ok(0) | Err(_)));
+        let nothing = connect("127.0.0.1:18082").and_then(|mut stream| stream.read(&mut [0]));
+        assert!(matches!(nothing, Ok(0) | Err(_)));
         let connection = client::connect(&sandbox.socket(), 8080).expect("a connection");
         assert_eq!(line(TcpStream::from(connection)), "inside");
         let error = client::connect(&sandbox.socket(), 8082).expect_err("nothing there");
@@ -217,7 +220,8 @@ fn rules_change_while_it_runs() {
         let mut kept = sandbox.inside(|| connect("203.0.113.40:5432").expect("connected"));
         let mut rules = net(allow(&["203.0.113.40:5432"]));
         rules.host_ports = vec![8000];
-        rules.ports = vec![Port { address: IpAddr::V4(Ipv4Addr::LOCALHOST), host: 18090, inside: 80 }];
+        rules.ports =
+            vec![Port { address: IpAddr::V4(Ipv4Addr::LOCALHOST), host: 18090, inside: 80 }];
         client::set_rules(&sandbox.socket(), &rules).expect("other rules");
         let error = stands.read_to_end(&mut Vec::new()).expect_err("it is cut");
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
@@ -229,7 +233,8 @@ fn rules_change_while_it_runs() {
             service("127.0.0.1:80");
         });
         assert_eq!(line(connect("127.0.0.1:18090").expect("connected")), "inside");
-        let error = client::set_rules(&sandbox.socket(), &net(allow(&["a..b"]))).expect_err("not a name");
+        let error =
+            client::set_rules(&sandbox.socket(), &net(allow(&["a..b"]))).expect_err("not a name");
         assert!(error.to_string().contains("`a..b`"), "{error}");
         sandbox.inside(|| refused("203.0.113.10:22", b"x"));
         client::set_rules(&sandbox.socket(), &net(Egress::Open)).expect("open again");
@@ -248,7 +253,8 @@ fn it_holds_no_more_rights_than_it_needs_and_ends_with_its_lifeline() {
     for who in WHO {
         let sandbox = world.sandbox(who, "box", net(Egress::Open));
         let pid = sandbox.child.id();
-        let tasks: Vec<_> = fs::read_dir(format!("/proc/{pid}/task")).expect("threads").flatten().collect();
+        let tasks: Vec<_> =
+            fs::read_dir(format!("/proc/{pid}/task")).expect("threads").flatten().collect();
         assert_eq!(tasks.len(), 2);
         for task in tasks {
             let status = fs::read_to_string(task.path().join("status")).expect("status");
@@ -262,31 +268,23 @@ fn it_holds_no_more_rights_than_it_needs_and_ends_with_its_lifeline() {
             assert_eq!(field("NoNewPrivs:"), "1");
         }
         // The main thread's network is the sandbox's, and has nothing but a loopback.
-        let names = sandbox.inside(|| fs::read_to_string("/proc/thread-self/net/dev").expect("interfaces"));
-        let names: Vec<_> = names.lines().skip(2).filter_map(|line| line.split(':').next()).map(str::trim).collect();
+        let names =
+            sandbox.inside(|| fs::read_to_string("/proc/thread-self/net/dev").expect("interfaces"));
+        let names: Vec<_> = names
+            .lines()
+            .skip(2)
+            .filter_map(|line| line.split(':').next())
+            .map(str::trim)
+            .collect();
         assert_eq!(names, ["lo"]);
         println!("{who:?}: {} KiB of private memory", private(pid));
         let mut stream = sandbox.inside(|| connect("203.0.113.10:22").expect("connected"));
         sandbox.end();
+        assert!(!fs::exists(world.run_folder("box").join("net.sock")).expect("the folder"));
         let _ = stream.write_all(b"x");
         assert!(matches!(stream.read(&mut [0; 9]), Ok(0) | Err(_)));
         assert!(!fs::exists(format!("/proc/{pid}")).expect("proc"));
     }
-}
-
-#[test]
-fn answers_arrive_whole_although_more_was_sent_than_is_read() {
-    let Some(world) = world() else { return };
-    let sandbox = world.sandbox(Who::Root, "box", net(Egress::Open));
-    // Nobody reads on the host's side and the sandbox goes: the connection ends there too.
-    sandbox.inside(|| {
-        let mut stream = connect("203.0.113.10:22").expect("connected");
-        stream.write_all(&block()).expect("sent");
-        let mut back = vec![0; 65536 + "I am 203.0.113.10:22\n".len()];
-        stream.read_exact(&mut back).expect("all of it");
-        assert!(back.ends_with(&block()));
-    });
-    drop(sandbox);
 }
 
 /// Not a test of being right: prints how fast it is. `cargo test … -- --ignored --nocapture speed`.
@@ -327,11 +325,21 @@ fn speed() {
     // A source on the host's own line, asked directly and from inside.
     let direct = down(&format!("203.0.113.10:{SOURCE}"));
     let through = sandbox.inside(|| down(&format!("203.0.113.10:{SOURCE}")));
-    println!("down: direct {direct:.0} MB/s, through {through:.0} MB/s, ratio {:.2}", through / direct);
+    println!(
+        "down: direct {direct:.0} MB/s, through {through:.0} MB/s, ratio {:.2}",
+        through / direct
+    );
     let place: SocketAddr = "203.0.113.10:22".parse().expect("an address");
     let (direct, through) = (latency(place), sandbox.inside(|| latency(place)));
     println!("connect, ask, answer: direct {direct:?}, through {through:?}");
     println!("private memory afterwards: {} KiB", private(pid));
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
-    println!("{}", status.lines().filter(|l| l.starts_with("VmRSS") || l.starts_with("RssAnon")).collect::<Vec<_>>().join(" "));
+    println!(
+        "{}",
+        status
+            .lines()
+            .filter(|l| l.starts_with("VmRSS") || l.starts_with("RssAnon"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    );
 }

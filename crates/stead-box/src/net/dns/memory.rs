@@ -10,7 +10,7 @@ const MOST: usize = 512;
 /// Most addresses of one.
 const MOST_ADDRESSES: usize = 32;
 /// Programs keep addresses longer than they may: so long they are known as those of a name.
-const KNOWN: Duration = Duration::from_secs(15 * 60);
+const KNOWN: Duration = Duration::from_mins(15);
 /// Bounds of the time that we use an answer ourselves, in seconds.
 const USED: std::ops::RangeInclusive<u64> = 5..=3600;
 
@@ -84,7 +84,7 @@ mod tests {
         memory.learn(&name(0), &[address], 1, now);
         assert_eq!(memory.addresses(&name(0), now), Some(&[address][..]));
         assert_eq!(memory.addresses(&name(0), now + Duration::from_secs(6)), None);
-        assert_eq!(memory.names(address, now + Duration::from_secs(600)).count(), 1);
+        assert_eq!(memory.names(address, now + Duration::from_mins(10)).count(), 1);
         assert_eq!(memory.names(address, now + Duration::from_secs(901)).count(), 0);
         for n in 0..2000 {
             memory.learn(&name(n), &[address], 60, now);

@@ -1,6 +1,5 @@
 //! Which name servers there are.
 
-use rustix::fs::Timespec;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,7 +9,7 @@ const FILE: &str = "/etc/resolv.conf";
 pub struct Servers {
     declared: Vec<IpAddr>,
     found: Vec<SocketAddr>,
-    seen: Option<(u64, u64, i64, i64)>,
+    seen: Option<(u64, u64, i64, u64)>,
 }
 
 impl Servers {
@@ -23,11 +22,9 @@ impl Servers {
     /// The servers as of now: the host's file is read again when it changed.
     pub fn now(&mut self) -> &[SocketAddr] {
         if self.declared.is_empty() {
-            let seen = rustix::fs::stat(FILE).ok().map(|stat| {
-                let Timespec { tv_sec, tv_nsec } =
-                    Timespec { tv_sec: stat.st_mtime as i64, tv_nsec: stat.st_mtime_nsec as i64 };
-                (stat.st_dev, stat.st_ino, tv_sec, tv_nsec)
-            });
+            let seen = rustix::fs::stat(FILE)
+                .ok()
+                .map(|stat| (stat.st_dev, stat.st_ino, stat.st_mtime, stat.st_mtime_nsec));
             if seen.is_none() || seen != self.seen {
                 self.seen = seen;
                 self.found = read(&fs::read_to_string(FILE).unwrap_or_default());

@@ -55,7 +55,7 @@ impl Server {
 
     /// Something happened to a visit.
     pub(super) fn visit(&mut self, key: Key, mut visit: Box<Visit>, event: Event) -> Kept {
-        if event.late {
+        if event.is_late() {
             return None;
         }
         if visit.connecting.is_some() {
@@ -77,7 +77,7 @@ impl Server {
         let request: Request = match serde_json::from_slice(&visit.line) {
             Ok(request) => request,
             Err(error) => {
-                return say(&visit, Reply { error: Some(error.to_string()), ..Reply::default() });
+                return say(&visit, &Reply { error: Some(error.to_string()), ..Reply::default() });
             }
         };
         if let Some(peer) = &request.peer {
@@ -85,11 +85,11 @@ impl Server {
             if !known || request.rules.is_some() {
                 let error =
                     Some(format!("{} does not have {peer} among its peers", self.setup.name));
-                return say(&visit, Reply { error, denied: true, ..Reply::default() });
+                return say(&visit, &Reply { error, denied: true, ..Reply::default() });
             }
         }
         if let Some(net) = request.rules {
-            return say(&visit, Reply { error: self.change(net).err(), ..Reply::default() });
+            return say(&visit, &Reply { error: self.change(net).err(), ..Reply::default() });
         }
         if let Some(port) = request.connect {
             let mut places = inside(self.setup.net.address, port).to_vec();
@@ -103,7 +103,7 @@ impl Server {
             down: self.count.down,
             refused: self.count.refused,
         };
-        say(&visit, Reply { stats: Some(stats), ..Reply::default() })
+        say(&visit, &Reply { stats: Some(stats), ..Reply::default() })
     }
 
     fn visit_connect(
@@ -122,14 +122,14 @@ impl Server {
             }
         }
         let error = Some(format!("nothing listens on port {port} in {}", self.setup.name));
-        say(&visit, Reply { error, ..Reply::default() })
+        say(&visit, &Reply { error, ..Reply::default() })
     }
 
     fn visit_connected(&mut self, key: Key, mut visit: Box<Visit>, event: Event) -> Kept {
         if event.side != 1 {
             return if event.broken { None } else { Some(visit) };
         }
-        let Some((socket, port, places)) = visit.connecting.take() else { return None };
+        let (socket, port, places) = visit.connecting.take()?;
         match sockopt::socket_error(&socket) {
             Ok(Ok(())) if event.write && !event.broken => {
                 // It goes on elsewhere: its events are no more ours.
@@ -199,7 +199,7 @@ impl Server {
     }
 }
 
-fn say(visit: &Visit, reply: Reply) -> Kept {
-    let _ = give(&visit.socket, &reply, None);
+fn say(visit: &Visit, reply: &Reply) -> Kept {
+    let _ = give(&visit.socket, reply, None);
     None
 }

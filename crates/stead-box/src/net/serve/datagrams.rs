@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// Most at a time; the one that was silent longest makes room.
 const MOST: usize = 256;
 /// How long one may be silent.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 /// Datagrams at a time before others have their turn.
 const TURN: usize = 64;
 
@@ -36,12 +36,8 @@ impl Server {
         for _ in 0..TURN {
             let mut buffer = std::mem::take(&mut self.buffer);
             let taken = sys::receive(&door, &mut buffer);
-            match &taken {
-                Ok(Some(datagram)) => {
-                    self.sent(datagram.from, datagram.to, &buffer[..datagram.len])
-                }
-                Ok(None) => {}
-                Err(_) => {}
+            if let Ok(Some(datagram)) = &taken {
+                self.sent(datagram.from, datagram.to, &buffer[..datagram.len]);
             }
             self.buffer = buffer;
             if taken.is_err() {
@@ -82,7 +78,7 @@ impl Server {
         let decided = decided.and(if own { Err(Refusal::ThisHost) } else { Ok(()) });
         if let Err(refusal) = decided {
             self.told("udp", Some(to), name.as_ref(), refusal);
-            self.into_sandbox(from, &packet::unreachable(from, to));
+            self.send_inside(from, &packet::unreachable(from, to));
             return;
         }
         if self.flows_of_datagrams.len() >= MOST {
@@ -114,7 +110,7 @@ impl Server {
         flow: Datagrams,
         event: Event,
     ) -> Option<Datagrams> {
-        if event.late {
+        if event.is_late() {
             let last = self.flows_of_datagrams.get(&(flow.from, flow.to)).map(|(_, last)| *last);
             let due = last.map(|last| last + IDLE).filter(|due| *due > Instant::now());
             if let Some(due) = due {
@@ -139,7 +135,7 @@ impl Server {
                 Err(Errno::AGAIN) => return Some(flow),
                 Err(_) => {
                     // Nobody is there, or no way: whoever sent hears it.
-                    self.into_sandbox(flow.from, &packet::unreachable(flow.from, flow.to));
+                    self.send_inside(flow.from, &packet::unreachable(flow.from, flow.to));
                     self.forget(&flow);
                     return None;
                 }
@@ -173,10 +169,10 @@ impl Server {
 
     /// Sends a datagram into the sandbox, from where its sender sent to.
     pub(super) fn reply(&self, from: SocketAddrV4, to: SocketAddrV4, data: &[u8]) {
-        self.into_sandbox(to, &packet::datagram(from, to, data));
+        self.send_inside(to, &packet::datagram(from, to, data));
     }
 
-    fn into_sandbox(&self, to: SocketAddrV4, packet: &[u8]) {
+    fn send_inside(&self, to: SocketAddrV4, packet: &[u8]) {
         let to = SocketAddr::from((*to.ip(), 0));
         let _ = rustix::net::sendto(&self.raw, packet, SendFlags::DONTWAIT, &to);
     }

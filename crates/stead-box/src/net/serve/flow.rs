@@ -6,7 +6,7 @@ use super::super::{client, hello, http};
 use super::pump::{End, Pumped, pump};
 use super::questions::Asker;
 use super::slab::Key;
-use super::{Event, Server, Thing};
+use super::{AGAIN, Event, Server, Thing};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -16,7 +16,12 @@ use std::time::{Duration, Instant};
 /// How long a client may take to say whom it wants.
 const HEAD: Duration = Duration::from_secs(30);
 /// How long a server may take to be there.
-const CONNECT: Duration = Duration::from_secs(60);
+const CONNECT: Duration = Duration::from_mins(1);
+
+/// Longer heads than this are kept only as long as there are few.
+const LONG_HEAD: usize = 8 * 1024;
+/// So many bytes of heads are few.
+const ALL_HEADS: usize = 8 * 1024 * 1024;
 
 /// What a flow waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,9 +56,9 @@ pub struct Flow {
     enough: usize,
     /// What is left of the one request.
     body: Option<http::Body>,
-    up_ended: bool,
-    down_ended: bool,
     due: Option<Instant>,
+    /// It waits for another turn already.
+    queued: bool,
 }
 
 impl Flow {
@@ -68,9 +73,8 @@ impl Flow {
             head: Vec::new(),
             enough: 0,
             body: None,
-            up_ended: false,
-            down_ended: false,
             due: None,
+            queued: false,
         }
     }
 }
@@ -158,18 +162,21 @@ impl Server {
 
     /// Something happened to a flow.
     pub(super) fn flow(&mut self, key: Key, mut flow: Box<Flow>, event: Event) -> Kept {
-        if event.late {
+        if event.is_late() {
             match flow.due {
                 Some(due) if due <= Instant::now() => {
                     if matches!(flow.state, State::Head(_)) {
-                        return self.refuse(flow, Refusal::Slow);
+                        return self.refuse(*flow, Refusal::Slow);
                     }
-                    return self.cut(flow);
+                    return self.cut(*flow);
                 }
                 Some(due) => self.remind(key, due),
                 None => {}
             }
             return Some(flow);
+        }
+        if event.side == AGAIN {
+            flow.queued = false;
         }
         let end = match event.side {
             0 => Some(&mut flow.client),
@@ -181,7 +188,7 @@ impl Server {
             end.writable |= event.write;
         }
         if event.broken && (event.side == 0 || flow.state == State::Relay) {
-            return self.cut(flow);
+            return self.cut(*flow);
         }
         match flow.state {
             State::Head(way) => self.head(key, flow, way),
@@ -193,7 +200,7 @@ impl Server {
     }
 
     /// Ends a flow: both ends see it was cut.
-    fn cut(&mut self, flow: Box<Flow>) -> Kept {
+    fn cut(&mut self, flow: Flow) -> Kept {
         reset(flow.client.socket);
         if let Some(server) = flow.server {
             reset(server.socket);
@@ -203,7 +210,7 @@ impl Server {
     }
 
     /// Ends a flow and says why.
-    fn refuse(&mut self, flow: Box<Flow>, refusal: Refusal) -> Kept {
+    fn refuse(&mut self, flow: Flow, refusal: Refusal) -> Kept {
         self.told("tcp", flow.to, flow.name.as_ref(), refusal);
         self.cut(flow)
     }
@@ -218,7 +225,7 @@ impl Server {
                 &mut self.buffer[..room],
                 RecvFlags::empty(),
             ) {
-                Ok((0, _)) => return self.cut(flow),
+                Ok((0, _)) => return self.cut(*flow),
                 Ok((len, _)) => {
                     flow.head.extend(&self.buffer[..len]);
                     // A head of HTTP grows by lines; whoever sends it byte by byte has it read line by line.
@@ -229,7 +236,10 @@ impl Server {
                 }
                 Err(Errno::AGAIN) => flow.client.readable = false,
                 Err(Errno::INTR) => continue,
-                Err(_) => return self.cut(flow),
+                Err(_) => return self.cut(*flow),
+            }
+            if flow.head.len() > LONG_HEAD && self.heads() > ALL_HEADS {
+                return self.refuse(*flow, Refusal::Garbage("too many long heads at once"));
             }
             if flow.head.len() < flow.enough {
                 continue;
@@ -239,10 +249,19 @@ impl Server {
             match found {
                 Ok(true) => return self.named(key, flow),
                 Ok(false) => {}
-                Err(refusal) => return self.refuse(flow, refusal),
+                Err(refusal) => return self.refuse(*flow, refusal),
             }
         }
         Some(flow)
+    }
+
+    /// How many bytes all heads take.
+    fn heads(&self) -> usize {
+        let flows = self.things.iter().filter_map(|(_, thing)| match thing {
+            Thing::Flow(flow) => Some(flow.head.len()),
+            _ => None,
+        });
+        flows.sum()
     }
 
     fn hello(&self, flow: &mut Flow) -> Result<bool, Refusal> {
@@ -267,10 +286,10 @@ impl Server {
     /// The name is known: may it be, and where is it?
     fn named(&mut self, key: Key, mut flow: Box<Flow>) -> Kept {
         let (Some(to), Some(name)) = (flow.to, flow.name.clone()) else {
-            return self.refuse(flow, Refusal::Nameless);
+            return self.refuse(*flow, Refusal::Nameless);
         };
         if let Err(refusal) = self.rules.name(&name, to.port()) {
-            return self.refuse(flow, refusal);
+            return self.refuse(*flow, refusal);
         }
         if !self.rules.resolves() {
             flow.state = State::Outward(vec![to]);
@@ -281,7 +300,7 @@ impl Server {
             let found = found.to_vec();
             return self.resolved(key, flow, &found);
         }
-        if self.ask_address(&name, Asker::Flow(key)) { Some(flow) } else { self.cut(flow) }
+        if self.ask_address(&name, Asker::Flow(key)) { Some(flow) } else { self.cut(*flow) }
     }
 
     /// The addresses of a flow's name are there, or are not.
@@ -297,7 +316,7 @@ impl Server {
     }
 
     fn resolved(&mut self, key: Key, mut flow: Box<Flow>, addresses: &[Ipv4Addr]) -> Kept {
-        let Some(to) = flow.to else { return self.cut(flow) };
+        let Some(to) = flow.to else { return self.cut(*flow) };
         let mut refusal = None;
         let mut fine = Vec::new();
         for address in addresses {
@@ -309,8 +328,8 @@ impl Server {
         }
         if fine.is_empty() {
             return match refusal {
-                Some(refusal) => self.refuse(flow, refusal),
-                None => self.cut(flow),
+                Some(refusal) => self.refuse(*flow, refusal),
+                None => self.cut(*flow),
             };
         }
         // The last is tried first: the one that the client chose if the name has it, else the first that was answered.
@@ -329,22 +348,22 @@ impl Server {
         }
         let made = match &mut flow.state {
             State::Outward(list) => {
-                let Some(there) = list.pop() else { return self.cut(flow) };
+                let Some(there) = list.pop() else { return self.cut(*flow) };
                 if flow.to.is_some()
                     && self.host.is_own(*there.ip())
                     && !self.rules.opens_host(there)
                 {
-                    return self.refuse(flow, Refusal::ThisHost);
+                    return self.refuse(*flow, Refusal::ThisHost);
                 }
                 connect(there)
             }
             State::Inward(list) => {
-                let Some(there) = list.pop() else { return self.cut(flow) };
+                let Some(there) = list.pop() else { return self.cut(*flow) };
                 self.inside
                     .connect(there)
                     .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
             }
-            _ => return self.cut(flow),
+            _ => return self.cut(*flow),
         };
         match made {
             Ok(socket) => {
@@ -353,14 +372,14 @@ impl Server {
                 self.remind(key, due);
                 let watched = self.watch(&socket, key, 1);
                 flow.server = Some(End::new(socket));
-                if watched { Some(flow) } else { self.cut(flow) }
+                if watched { Some(flow) } else { self.cut(*flow) }
             }
             Err(_) => self.connect(key, flow),
         }
     }
 
     fn connected(&mut self, key: Key, mut flow: Box<Flow>, event: Event) -> Kept {
-        let Some(server) = &flow.server else { return self.cut(flow) };
+        let Some(server) = &flow.server else { return self.cut(*flow) };
         if event.side != 1 {
             return Some(flow);
         }
@@ -380,7 +399,7 @@ impl Server {
     /// Asks a peer's sandbox for a connection into it.
     fn call(&mut self, key: Key, mut flow: Box<Flow>, peer: usize) -> Kept {
         let (Some(to), Some(peer)) = (flow.to, self.setup.net.peers.values().nth(peer)) else {
-            return self.cut(flow);
+            return self.cut(*flow);
         };
         let request = client::Request {
             connect: Some(to.port()),
@@ -388,15 +407,15 @@ impl Server {
             ..client::Request::default()
         };
         let Ok(socket) = client::call(&peer.socket, &request, SocketFlags::NONBLOCK) else {
-            return self.refuse(flow, Refusal::Peer);
+            return self.refuse(*flow, Refusal::Peer);
         };
         let watched = self.watch(&socket, key, 1);
         flow.server = Some(End::new(socket));
-        if watched { Some(flow) } else { self.cut(flow) }
+        if watched { Some(flow) } else { self.cut(*flow) }
     }
 
     fn called(&mut self, key: Key, mut flow: Box<Flow>) -> Kept {
-        let Some(server) = flow.server.take() else { return self.cut(flow) };
+        let Some(server) = flow.server.take() else { return self.cut(*flow) };
         if !server.readable {
             flow.server = Some(server);
             return Some(flow);
@@ -409,22 +428,22 @@ impl Server {
                 flow.server = Some(End::new(socket));
                 flow.state = State::Relay;
                 flow.due = None;
-                if watched { self.relay(key, flow) } else { self.cut(flow) }
+                if watched { self.relay(key, flow) } else { self.cut(*flow) }
             }
             // Nothing listens there: that is no refusal of ours.
-            Ok((reply, None)) if !reply.denied => self.cut(flow),
+            Ok((reply, None)) if !reply.denied => self.cut(*flow),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                 flow.server = Some(End { readable: false, ..server });
                 Some(flow)
             }
-            _ => self.refuse(flow, Refusal::Peer),
+            _ => self.refuse(*flow, Refusal::Peer),
         }
     }
 
     /// Moves bytes both ways.
     fn relay(&mut self, key: Key, mut flow: Box<Flow>) -> Kept {
-        let Flow { client, server, head, body, up_ended, down_ended, .. } = &mut *flow;
-        let Some(server) = server else { return self.cut(flow) };
+        let Flow { client, server, head, body, .. } = &mut *flow;
+        let Some(server) = server else { return self.cut(*flow) };
         let mut more = false;
         while !head.is_empty() && server.writable {
             match rustix::net::send(&server.socket, head, SendFlags::NOSIGNAL) {
@@ -433,38 +452,39 @@ impl Server {
                 }
                 Err(Errno::AGAIN) => server.writable = false,
                 Err(Errno::INTR) => {}
-                Err(_) => return self.cut(flow),
+                Err(_) => return self.cut(*flow),
             }
         }
         if head.is_empty() {
             *head = Vec::new();
-            if !*up_ended {
+            if !client.ended {
                 match pump(client, server, body.as_mut(), &mut self.buffer, &mut self.count.up) {
                     Ok(Pumped::Waits) => {}
                     Ok(Pumped::More) => more = true,
-                    Ok(Pumped::Ended) => *up_ended = true,
+                    Ok(Pumped::Ended) => client.ended = true,
                     Ok(Pumped::Garbage) => {
                         return self
-                            .refuse(flow, Refusal::Garbage("the body of the request is broken"));
+                            .refuse(*flow, Refusal::Garbage("the body of the request is broken"));
                     }
-                    Err(_) => return self.cut(flow),
+                    Err(_) => return self.cut(*flow),
                 }
             }
         }
-        if !*down_ended {
+        if !server.ended {
             match pump(server, client, None, &mut self.buffer, &mut self.count.down) {
                 Ok(Pumped::Waits) => {}
                 Ok(Pumped::More) => more = true,
-                Ok(Pumped::Ended | Pumped::Garbage) => *down_ended = true,
-                Err(_) => return self.cut(flow),
+                Ok(Pumped::Ended | Pumped::Garbage) => server.ended = true,
+                Err(_) => return self.cut(*flow),
             }
         }
         // With one request a connection, the end of the answer is the end.
-        if *down_ended && (*up_ended || body.is_some()) {
+        if server.ended && (client.ended || body.is_some()) {
             self.flow_ended();
             return None;
         }
-        if more {
+        if more && !flow.queued {
+            flow.queued = true;
             self.again.push_back(key);
         }
         Some(flow)
@@ -482,7 +502,7 @@ impl Server {
             let Some(Thing::Flow(flow)) = self.things.take(key) else { continue };
             let kept = match self.stands(&flow) {
                 Ok(()) => Some(flow),
-                Err(refusal) => self.refuse(flow, refusal),
+                Err(refusal) => self.refuse(*flow, refusal),
             };
             self.settle(key, kept.map(Thing::Flow));
         }

@@ -17,7 +17,7 @@ use super::inside::{Doors, Inside};
 use super::log::Log;
 use super::name::HostName;
 use super::rules::{Refusal, Rules};
-use super::{Error, NetSetup, sys};
+use super::{Error, NetSetup, SOCKET, sys};
 use control::Visit;
 use datagrams::Datagrams;
 use flow::Flow;
@@ -48,13 +48,23 @@ enum Thing {
 /// What happened to a socket.
 #[derive(Debug, Clone, Copy, Default)]
 struct Event {
+    /// Which of a thing's sockets, or [`AGAIN`], [`LATE`].
     side: u8,
     read: bool,
     write: bool,
     /// The connection failed.
     broken: bool,
-    /// A deadline may be over.
-    late: bool,
+}
+
+/// No socket: there was more to do.
+const AGAIN: u8 = 2;
+/// No socket: a deadline may be over.
+const LATE: u8 = 3;
+
+impl Event {
+    fn is_late(self) -> bool {
+        self.side == LATE
+    }
 }
 
 /// How much went through.
@@ -89,6 +99,8 @@ pub struct Server {
     epoll: OwnedFd,
     things: Slab<Thing>,
     timers: BinaryHeap<Reverse<(Instant, Key)>>,
+    /// So many are cleared of those that are over.
+    many_timers: usize,
     /// Flows that have more to do at once.
     again: VecDeque<Key>,
     /// There are as many flows as there may be; listeners wait.
@@ -123,6 +135,7 @@ impl Server {
                 .map_err(Error::start("wait for events"))?,
             things: Slab::default(),
             timers: BinaryHeap::new(),
+            many_timers: 1024,
             again: VecDeque::new(),
             full: false,
             most: outside.most,
@@ -174,6 +187,11 @@ impl Server {
 
     /// Serves until the lifeline ends.
     pub fn run(mut self) {
+        self.serve();
+        let _ = rustix::fs::unlink(self.setup.run.join(SOCKET));
+    }
+
+    fn serve(&mut self) {
         let mut events = Vec::with_capacity(64);
         while !self.over {
             let wait =
@@ -200,13 +218,12 @@ impl Server {
                             | epoll::EventFlags::HUP),
                         write: has(epoll::EventFlags::OUT),
                         broken: has(epoll::EventFlags::ERR),
-                        late: false,
                     },
                 );
             }
             for _ in 0..self.again.len() {
                 if let Some(key) = self.again.pop_front() {
-                    self.event(key, Event { side: 2, ..Event::default() });
+                    self.event(key, Event { side: AGAIN, ..Event::default() });
                 }
             }
             let now = Instant::now();
@@ -214,7 +231,7 @@ impl Server {
                 && due <= now
             {
                 self.timers.pop();
-                self.event(key, Event { side: 2, late: true, ..Event::default() });
+                self.event(key, Event { side: LATE, ..Event::default() });
             }
         }
     }
@@ -232,9 +249,9 @@ impl Server {
     fn event(&mut self, key: Key, event: Event) {
         let Some(thing) = self.things.take(key) else { return };
         let kept = match thing {
-            Thing::Lifeline(_) => {
-                self.over = true;
-                None
+            Thing::Lifeline(lifeline) => {
+                self.over = !matches!(rustix::io::read(&lifeline, &mut self.buffer[..]), Ok(1..));
+                Some(Thing::Lifeline(lifeline))
             }
             Thing::Listener(listener) => {
                 self.accept(&listener);
@@ -282,6 +299,13 @@ impl Server {
     }
 
     fn remind(&mut self, key: Key, due: Instant) {
+        // Reminders of what is over go before they become many.
+        if self.timers.len() >= self.many_timers {
+            let things = &self.things;
+            self.timers.retain(|Reverse((_, key))| things.is_live(*key));
+            self.timers.shrink_to(0);
+            self.many_timers = 1024.max(2 * self.timers.len());
+        }
         self.timers.push(Reverse((due, key)));
     }
 

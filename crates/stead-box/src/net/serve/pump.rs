@@ -14,12 +14,14 @@ pub struct End {
     pub readable: bool,
     /// Something may be written.
     pub writable: bool,
+    /// What it sends is over, and the other end knows.
+    pub ended: bool,
 }
 
 impl End {
     /// An end of which nothing is known.
     pub fn new(socket: OwnedFd) -> Self {
-        End { socket, readable: false, writable: false }
+        End { socket, readable: false, writable: false, ended: false }
     }
 }
 

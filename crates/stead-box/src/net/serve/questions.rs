@@ -145,7 +145,7 @@ impl Server {
 
     /// A server answered, or did not.
     pub(super) fn job(&mut self, key: Key, job: Box<Job>, event: Event) -> Kept {
-        if event.late {
+        if event.is_late() {
             return if job.due <= Instant::now() { self.try_next(key, job) } else { Some(job) };
         }
         if job.stream.is_some() {

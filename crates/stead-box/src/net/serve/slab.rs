@@ -68,6 +68,11 @@ impl<T> Slab<T> {
         }
     }
 
+    /// Whether the key was not given back.
+    pub fn is_live(&self, key: Key) -> bool {
+        self.places.get(key.index as usize).is_some_and(|place| place.life == key.life)
+    }
+
     /// All keys and things.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
         self.places.iter().enumerate().filter_map(|(index, place)| {
@@ -88,6 +93,7 @@ mod tests {
         slab.free(first);
         let second = slab.reserve();
         slab.put(second, 2);
+        assert!(slab.is_live(second) && !slab.is_live(first));
         assert_eq!(slab.take(first), None);
         assert_eq!(Key::from_word(second.word(1)), (second, 1));
         assert_eq!(slab.take(second), Some(2));

@@ -42,7 +42,7 @@ impl Server {
 
     /// Something happened to a stream of questions.
     pub(super) fn stream(&mut self, key: Key, mut stream: Box<Stream>, event: Event) -> Kept {
-        if event.late {
+        if event.is_late() {
             if stream.due <= Instant::now() {
                 return self.close_stream();
             }
