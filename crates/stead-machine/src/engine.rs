@@ -98,7 +98,8 @@ pub trait Engine: Send + Sync + 'static {
     /// Why not; it is stopped then, with nothing left over.
     async fn start(&self, wanted: &Wanted, steps: &Steps) -> Result<()>;
 
-    /// Stops a machine: its processes are asked to end, and killed after a while.
+    /// Stops a machine: its processes are asked to end, and killed after a while. One that does not run is left alone; of
+    /// one that is [`crate::model::Phase::Partial`], whatever still runs is stopped.
     ///
     /// # Errors
     /// Why not.
@@ -151,7 +152,8 @@ pub trait Engine: Send + Sync + 'static {
         steps: &Steps,
     ) -> Result<Snapshot>;
 
-    /// Puts a kept state into a machine that is stopped. The caller has kept the one that is replaced.
+    /// Puts a kept state into a machine that is stopped, or half through a restore that was cut short. The caller has kept
+    /// the one that is replaced.
     ///
     /// # Errors
     /// If there is no such snapshot, or the machine runs.

@@ -21,8 +21,8 @@ pub(super) fn too_many(snapshots: &[Snapshot], keep: Keep, made: &str, now: u64)
         let room = count.map(|count| count.saturating_sub(usize::from(of_this_kind)));
         for (place, snapshot) in others.into_iter().enumerate() {
             let crowded = room.is_some_and(|room| place >= room);
-            let age = now.saturating_sub(snapshot.at) / 1000;
-            let old = !automatic && keep.age.is_some_and(|most| age > most);
+            let age = now.saturating_sub(snapshot.at);
+            let old = !automatic && keep.age.is_some_and(|most| age > most.saturating_mul(1000));
             if crowded || old {
                 go.push(snapshot.name.clone());
             }
@@ -65,8 +65,8 @@ mod tests {
         assert_eq!(go(&all, Some(2), None, "c", 3000), ["a"]);
         assert_eq!(go(&all, Some(1), None, "c", 3000), ["b", "a"]);
         assert_eq!(go(&all, Some(0), None, "c", 3000), ["b", "a"]);
-        assert_eq!(go(&all, None, Some(1), "c", 3000), ["a"; 0]);
-        assert_eq!(go(&all, None, Some(1), "c", 4000), ["a"]);
+        assert_eq!(go(&all, None, Some(2), "c", 3000), ["a"; 0]);
+        assert_eq!(go(&all, None, Some(2), "c", 3001), ["a"]);
         assert_eq!(go(&all, None, Some(1), "c", 900_000), ["b", "a"]);
     }
 

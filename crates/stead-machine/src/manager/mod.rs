@@ -245,6 +245,3 @@ impl Manager {
         Work::run(self.clone(), kind, names, None, task, None).await
     }
 }
-
-#[cfg(test)]
-mod tests;

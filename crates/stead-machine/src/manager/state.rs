@@ -91,9 +91,6 @@ impl Work {
         };
         let name = record.wanted.name.clone();
         let engine = self.engine(&record)?;
-        if self.runs(&record).await? {
-            self.engine_stop(&record).await?;
-        }
         let note = format!("before the restore of {snapshot}");
         let record = self.keep_first(record, &kept, &note).await?;
         if let Err(e) = self.ask(&name, engine.restore(&name, &snapshot, &self.steps())).await {
@@ -229,11 +226,6 @@ impl Work {
             source.pending = Some(Pending::MoveTo { to: to.clone(), operation: operation.clone() });
             self.write(&source)?;
         }
-        for record in [&source, &target] {
-            if self.runs(record).await? {
-                self.engine_stop(record).await?;
-            }
-        }
         let note = format!("before the state of {from} came");
         let mut target = self.keep_first(target, &kept, &note).await?;
         if let Err(e) =
@@ -261,50 +253,76 @@ impl Work {
         Ok(())
     }
 
-    /// Keeps the state that is about to be replaced, whole, under this name.
-    async fn keep_first(
+    /// Stops a machine and keeps the state that is about to be replaced, whole, under this name. If it cannot, nothing is
+    /// pending any more: what was said to have failed is not finished later.
+    async fn keep_first(&self, record: Record, kept: &str, note: &str) -> Result<Record, Error> {
+        let name = record.wanted.name.clone();
+        match self.stop_and_keep(record, kept, note).await {
+            Ok(record) => Ok(record),
+            Err(e) => {
+                if let Ok(record) = self.record(&name) {
+                    self.nothing_replaced(record).await;
+                }
+                Err(e)
+            }
+        }
+    }
+
+    async fn stop_and_keep(
         &self,
         mut record: Record,
         kept: &str,
         note: &str,
     ) -> Result<Record, Error> {
-        let whole = match &mut record.pending {
-            Some(Pending::Restore { kept_whole, .. } | Pending::MoveFrom { kept_whole, .. }) => {
-                std::mem::replace(kept_whole, true)
-            }
-            _ => true,
+        if let Some(Pending::MoveFrom { from, .. }) = &record.pending {
+            self.bring_down(&self.record(from)?).await?;
+        }
+        self.bring_down(&record).await?;
+        let Some(Pending::Restore { kept_whole, .. } | Pending::MoveFrom { kept_whole, .. }) =
+            &mut record.pending
+        else {
+            return Ok(record);
         };
-        if !whole {
+        if !std::mem::replace(kept_whole, true) {
             let name = record.wanted.name.clone();
             let engine = self.engine(&record)?;
             let steps = self.steps();
             // What a kill left of it is not whole; nothing was replaced yet.
             self.ask(&name, engine.remove_snapshot(&name, kept, &steps)).await?;
-            if let Err(e) = self.ask(&name, engine.snapshot(&name, kept, note, true, &steps)).await
-            {
-                self.nothing_replaced(record, kept).await;
-                return Err(e);
-            }
+            self.ask(&name, engine.snapshot(&name, kept, note, true, &steps)).await?;
             self.write(&record)?;
         }
         Ok(record)
     }
 
-    /// The state could not be kept, so nothing is done to it.
-    async fn nothing_replaced(&self, record: Record, kept: &str) {
+    /// It failed before anything was replaced, so nothing is finished later that was said to have failed.
+    async fn nothing_replaced(&self, mut record: Record) {
+        let (kept, from, start, operation) = match record.pending.take() {
+            Some(Pending::Restore { kept, kept_whole: false, start, operation, .. }) => {
+                (kept, None, start, operation)
+            }
+            Some(Pending::MoveFrom { kept, kept_whole: false, from, operation }) => {
+                (kept, Some(from), false, operation)
+            }
+            _ => return,
+        };
         let name = record.wanted.name.clone();
         let Ok(engine) = self.engine(&record) else { return };
-        let steps = self.recorder.steps_to_the_end();
-        if engine.remove_snapshot(&name, kept, &steps).await.is_err() {
+        if let Some(Ok(Some(source))) = from.map(|from| self.manager.records().get(&from))
+            && self.settled(source).is_err()
+        {
             return;
         }
-        let start = matches!(record.pending, Some(Pending::Restore { start: true, .. }));
-        if let Some(Pending::MoveFrom { from, .. }) = &record.pending
-            && let Ok(Some(source)) = self.manager.records().get(from)
-        {
-            let _ = self.settled(source);
+        // What there is of the snapshot goes, now or with the next thing done to the machine.
+        record.pending = Some(Pending::RemoveSnapshot { snapshot: kept.clone(), operation });
+        if self.write(&record).is_err() {
+            return;
         }
-        if self.settled(record.clone()).is_ok() && start {
+        let steps = self.recorder.steps_to_the_end();
+        if engine.remove_snapshot(&name, &kept, &steps).await.is_ok() {
+            let _ = self.settled(record.clone());
+        }
+        if start {
             let _ = engine.start(&record.wanted, &steps).await;
         }
     }
@@ -335,6 +353,15 @@ impl Work {
                 "it was never finished; `stead up` or `stead apply` first",
             )),
             Status::Going => Err(Error::refused(name, "it is being destroyed")),
+        }
+    }
+
+    /// Stops a machine, also one that a cut left half changed.
+    async fn bring_down(&self, record: &Record) -> Result<(), Error> {
+        match self.manager.look_at(record).await?.map(|seen| seen.phase) {
+            Some(Phase::Stopped) => Ok(()),
+            Some(_) => self.engine_stop(record).await,
+            None => Err(Error::refused(&record.wanted.name, "its engine no longer has it")),
         }
     }
 
