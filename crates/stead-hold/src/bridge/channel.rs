@@ -9,6 +9,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use stead_wire::bridge::{FromBridge, MAX_DATA, Move, WINDOW};
 
+/// Bytes passed on before the other side is told.
+const TELL: usize = WINDOW / 4;
+
 /// What becomes of a channel after a read.
 pub enum Flow {
     On,
@@ -26,6 +29,8 @@ pub struct Channel {
     /// What waits to be written.
     queue: Vec<u8>,
     written: usize,
+    /// Bytes written that the steward has not been told of.
+    passed: usize,
     ended: bool,
     /// Bytes that the steward takes.
     credit: usize,
@@ -58,6 +63,7 @@ impl Channel {
             whole: false,
             queue: Vec::new(),
             written: 0,
+            passed: 0,
             ended: false,
             credit: WINDOW,
             dry: false,
@@ -107,10 +113,9 @@ impl Channel {
         self.ended = true;
     }
 
-    /// Writes what can be written now. How much it was.
+    /// Writes what can be written now. How much the steward is to be told of.
     pub fn pass_in(&mut self) -> Result<usize, String> {
         let before = self.written;
-        let mut passed = 0;
         while self.waiting() > 0 {
             let Some(sink) = &self.sink else {
                 // A command that has closed its input: what comes is taken and dropped.
@@ -125,7 +130,7 @@ impl Channel {
                 Err(_) => self.sink = None,
             }
         }
-        passed += self.written - before;
+        self.passed += self.written - before;
         if self.waiting() == 0 {
             self.queue.clear();
             self.queue.shrink_to(4 * 1024);
@@ -134,7 +139,10 @@ impl Channel {
                 self.sink = None;
             }
         }
-        Ok(passed)
+        if self.passed < TELL {
+            return Ok(0);
+        }
+        Ok(std::mem::take(&mut self.passed))
     }
 
     /// Reads once and sends that to the steward.
