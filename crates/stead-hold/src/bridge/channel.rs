@@ -91,6 +91,11 @@ impl Channel {
         self.dry || self.source.is_none()
     }
 
+    /// There may be more to read than the last time.
+    pub fn look_again(&mut self) {
+        self.dry = false;
+    }
+
     fn waiting(&self) -> usize {
         self.queue.len() - self.written
     }

@@ -370,12 +370,18 @@ impl Bridge {
         let mut at = 0;
         while at < self.commands.len() {
             let command = &mut self.commands[at];
+            let was_over = command.is_over();
             command.look();
             let (own, errors) = (command.channel(), command.errors());
             let Some((code, signal)) = command.status() else {
                 at += 1;
                 continue;
             };
+            if !was_over {
+                for number in [Some(own), errors].into_iter().flatten() {
+                    self.channels.get_mut(&number).into_iter().for_each(Channel::look_again);
+                }
+            }
             // What it printed is still in the pipes; what others may print into them later is not waited for.
             for number in [Some(own), errors].into_iter().flatten() {
                 while self.channels.get(&number).is_some_and(|c| !c.is_dry() && c.may_send())
@@ -391,7 +397,7 @@ impl Bridge {
             }
             self.commands.swap_remove(at);
             for number in numbers() {
-                self.channels.remove(&number);
+                self.close(number, "");
             }
             self.stream.say(&FromBridge::Event(Event::Ended { channel: own, code, signal }));
         }
