@@ -163,9 +163,10 @@ async fn another_steward_finds_every_session() {
     let steward = rig.steward().await;
     let found = steward.get("other").await.unwrap();
     assert_eq!((found.life, found.pid, found.exit), (1, a.pid, None));
-    assert_ne!(found.status.state, State::Unknown, "{:?}", found.status);
+    until(&steward, &a.id, |s| s.status.state != State::Unknown).await;
     until(&steward, &b.id, |s| s.exit.as_ref().is_some_and(|e| e.code == Some(4))).await;
-    assert_eq!(screen(&rig.places().hold_socket(&a.id)).await.title, "");
+    machine::type_into(&rig.places().hold_socket(&a.id), "still here\n").await;
+    until_screen(&rig.places().hold_socket(&a.id), "still here").await;
     let ended = steward.kill("other", 0).await.unwrap();
     assert_eq!(ended.exit.unwrap().by, EndedBy::Person);
     let again = steward.restart("other").await.unwrap();
