@@ -154,9 +154,8 @@ fn bridge(args: Vec<OsString>) -> Result<ExitCode, Failure> {
             _ => return Err(Failure::Misuse(format!("bridge takes no {}", arg.display()))),
         };
         let dir = args.next().map(PathBuf::from).filter(|dir| dir.is_absolute());
-        *place = dir.ok_or_else(|| {
-            Failure::Misuse(format!("{} needs an absolute path", arg.display()))
-        })?;
+        *place = dir
+            .ok_or_else(|| Failure::Misuse(format!("{} needs an absolute path", arg.display())))?;
     }
     let program = std::env::current_exe().map_err(failed)?;
     let stream = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map_err(failed);

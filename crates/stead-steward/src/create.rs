@@ -123,9 +123,10 @@ impl Steward {
             Err(e) => {
                 let _ = core.places.session(&id).remove();
                 return Err(match e {
-                    StewardError::Failed { message, help } => {
-                        StewardError::Failed { message: format!("it did not start: {message}"), help }
-                    }
+                    StewardError::Failed { message, help } => StewardError::Failed {
+                        message: format!("it did not start: {message}"),
+                        help,
+                    },
                     e => e,
                 });
             }
@@ -261,7 +262,9 @@ fn check_machine(core: &Core, ask: &Create, name: &str) -> Result<(), StewardErr
         return Err(StewardError::invalid(format!(
             "a worktree is made on this host, and \"{name}\" does not see it"
         ))
-        .with_help("make the worktree and share its folder with the machine, or leave out --worktree"));
+        .with_help(
+            "make the worktree and share its folder with the machine, or leave out --worktree",
+        ));
     }
     if !ask.cwd.as_os_str().is_empty() && !ask.cwd.is_absolute() {
         return Err(StewardError::invalid("the folder inside the machine is not an absolute path"));

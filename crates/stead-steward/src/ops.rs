@@ -137,7 +137,14 @@ impl Steward {
         let id = self.find(name)?;
         let session = self.session(&id)?;
         if session.exit.is_none() && session.status.state != State::Exited {
-            self.core.end(&session, 0).await?;
+            let ended = self.core.end(&session, 0).await;
+            if ended.is_err()
+                && let Some(entry) = self.core.lock().entries.get_mut(&id)
+            {
+                // It was to begin again: its own end is still answered by its policy.
+                entry.killed = false;
+            }
+            ended?;
         }
         let Some(gate) = self.core.gate(&id) else { return Err(not_found(name)) };
         let guard = gate.lock().await;

@@ -53,10 +53,7 @@ impl Steward {
     ///
     /// # Errors
     /// As [`Steward::start`].
-    pub fn start_with(
-        options: Options,
-        machines: Arc<dyn Machines>,
-    ) -> Result<Self, StewardError> {
+    pub fn start_with(options: Options, machines: Arc<dyn Machines>) -> Result<Self, StewardError> {
         let Options { places, holds, hook_command } = options;
         let lock = Lock::take(&places)?;
         let messages = Arc::new(Mutex::new(Vec::new()));

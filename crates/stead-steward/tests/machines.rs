@@ -80,7 +80,10 @@ async fn what_cannot_start_inside_says_why_and_leaves_nothing() {
     let steward = rig.steward().await;
     let fails = async |ask: Create| steward.create(ask).await.unwrap_err().problem();
     let no = fails(rig.ask("a", &["no-such-program"])).await;
-    assert!(no.message.contains("no command \"no-such-program\" in the PATH of the machine"), "{no:?}");
+    assert!(
+        no.message.contains("no command \"no-such-program\" in the PATH of the machine"),
+        "{no:?}"
+    );
     let no = fails(Create { cwd: "/no/such".into(), ..rig.ask("a", &["cat"]) }).await;
     assert!(no.message.contains("no folder \"/no/such\" in the machine"), "{no:?}");
     let no = fails(Create { machine: Some("moon".into()), ..rig.ask("a", &["cat"]) }).await;
@@ -388,7 +391,8 @@ async fn a_command_without_a_session_has_its_streams_and_status() {
         cwd: Some("/".into()),
         terminal,
     };
-    let mut running = steward.exec("box", exec("pwd; cat; echo $A >&2; exit 7", None)).await.unwrap();
+    let mut running =
+        steward.exec("box", exec("pwd; cat; echo $A >&2; exit 7", None)).await.unwrap();
     let big = vec![b'x'; 1_000_000];
     let (mut reader, mut writer) = running.stream.split();
     let mut out = Vec::new();

@@ -395,7 +395,9 @@ impl<'a> FromBridge<'a> {
         match self {
             FromBridge::Inside(inside) => json(out, kind::INSIDE, inside),
             FromBridge::Answer(answer) => json(out, kind::ANSWER, answer),
-            FromBridge::Bytes(id, bytes) => frame::put(out, kind::BYTES, &[&id.to_le_bytes(), bytes]),
+            FromBridge::Bytes(id, bytes) => {
+                frame::put(out, kind::BYTES, &[&id.to_le_bytes(), bytes])
+            }
             FromBridge::Event(event) => json(out, kind::EVENT, event),
             FromBridge::Channel(channel, what) => what.put(out, *channel),
         }
@@ -416,7 +418,9 @@ impl<'a> FromBridge<'a> {
             kind::EVENT => match read("event", frame.payload) {
                 Ok(event) => FromBridge::Event(event),
                 // An event of a later version is JSON all the same.
-                Err(e) => return read::<Value>("event", frame.payload).map(|_| None).map_err(|_| e),
+                Err(e) => {
+                    return read::<Value>("event", frame.payload).map(|_| None).map_err(|_| e);
+                }
             },
             _ => return Ok(Move::read(frame)?.map(|(channel, what)| Self::Channel(channel, what))),
         }))
@@ -449,7 +453,8 @@ pub fn file_path(file: &str) -> Option<String> {
 
 /// Whether a file is a segment of the history, by its name.
 pub fn is_segment(file: &str) -> bool {
-    file.strip_suffix(".seg").is_some_and(|n| n.len() == 16 && n.bytes().all(|b| b.is_ascii_digit()))
+    file.strip_suffix(".seg")
+        .is_some_and(|n| n.len() == 16 && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -513,9 +518,18 @@ mod tests {
         for good in ["spec.json", "screen.ansi", "0000000000000000.seg"] {
             assert!(file_path(good).is_some(), "{good}");
         }
-        for bad in ["", "..", "../spec.json", "/etc/passwd", "history/0000000000000000.seg", "lock",
-            "000000000000000/.seg", "00000000000000000.seg", "spec.json/", "spec.json\0"]
-        {
+        for bad in [
+            "",
+            "..",
+            "../spec.json",
+            "/etc/passwd",
+            "history/0000000000000000.seg",
+            "lock",
+            "000000000000000/.seg",
+            "00000000000000000.seg",
+            "spec.json/",
+            "spec.json\0",
+        ] {
             assert_eq!(file_path(bad), None, "{bad}");
         }
         assert!(check_id("01k8x2m3n4p5q6"));

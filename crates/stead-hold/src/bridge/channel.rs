@@ -45,9 +45,8 @@ impl Channel {
         let refused = |e: Errno| format!("its hold cannot be reached: {}", std::io::Error::from(e));
         // A hold that is stopped accepts nobody: then the queue is full, and waiting would stop everybody.
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket =
-            rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
-                .map_err(refused)?;
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+            .map_err(refused)?;
         let address = SocketAddrUnix::new(places.hold_socket(id)).map_err(refused)?;
         rustix::net::connect(&socket, &address).map_err(refused)?;
         stead_wire::peer::check(&socket).map_err(|e| e.to_string())?;

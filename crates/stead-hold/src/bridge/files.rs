@@ -17,7 +17,11 @@ pub fn known(places: &Places, id: &str) -> Result<Folder, String> {
 
 /// The folder that a session of this id has or would have.
 pub fn named(places: &Places, id: &str) -> Result<Folder, String> {
-    if check_id(id) { Ok(places.session(id)) } else { Err("that is not the id of a session".into()) }
+    if check_id(id) {
+        Ok(places.session(id))
+    } else {
+        Err("that is not the id of a session".into())
+    }
 }
 
 fn open(places: &Places, id: &str, file: &str) -> Result<File, String> {

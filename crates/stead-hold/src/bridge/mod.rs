@@ -270,8 +270,9 @@ impl Bridge {
                     Value::Null
                 })
             }
-            Ask::Stat { id } => files::stat(places, &id)
-                .map(|list| serde_json::to_value(list).expect("plain data")),
+            Ask::Stat { id } => {
+                files::stat(places, &id).map(|list| serde_json::to_value(list).expect("plain data"))
+            }
             Ask::Read { id: session, file, offset, len } => {
                 match files::read(places, &session, &file, offset, len) {
                     Ok(bytes) => return self.stream.say(&FromBridge::Bytes(id, &bytes)),

@@ -50,9 +50,7 @@ impl Starting {
         }
         let write = || {
             crate::folder::create_private(folder.path())?;
-            files
-                .iter()
-                .try_for_each(|(name, bytes)| replace(&folder.path().join(name), bytes))?;
+            files.iter().try_for_each(|(name, bytes)| replace(&folder.path().join(name), bytes))?;
             if folder.path().join("name").exists() {
                 folder.rename(&spec.name)?;
             }
@@ -166,7 +164,8 @@ fn run_hold(options: &Options, folder: &Folder) -> Result<Stage, String> {
 
 /// Says what is wrong in the words of the machine, where the kernel's "no such file" would leave open what is missing.
 fn check(spec: &Spec) -> Result<(), String> {
-    let shown = |text: &str| -> String { text.chars().take(200).flat_map(char::escape_debug).collect() };
+    let shown =
+        |text: &str| -> String { text.chars().take(200).flat_map(char::escape_debug).collect() };
     let program = spec.command.first().filter(|p| !p.is_empty()).ok_or("the command is empty")?;
     if !spec.cwd.is_dir() {
         let folder = shown(&spec.cwd.to_string_lossy());

@@ -74,7 +74,10 @@ pub fn session(known: &Session, said: Session) -> Session {
         created: known.created,
         size: said.size.clamped(),
         title: line(&said.title, LINE),
-        conversation: said.conversation.and_then(conversation).or_else(|| known.conversation.clone()),
+        conversation: said
+            .conversation
+            .and_then(conversation)
+            .or_else(|| known.conversation.clone()),
         warning: said.warning.map(|text| line(&text, LINE)),
         ..said
     };
@@ -121,7 +124,8 @@ mod tests {
             failed: Some("x\n\u{1b}[2J".repeat(9999)),
         };
         let id = |id: &str| Conversation { id: id.into(), source: "hook".into(), learned: 1 };
-        let note = note("box", Note { exit: Some(exit), conversation: Some(id("-x")), ..Note::default() });
+        let note =
+            note("box", Note { exit: Some(exit), conversation: Some(id("-x")), ..Note::default() });
         let failed = note.exit.unwrap().failed.unwrap();
         assert!(failed.len() <= LINE && !failed.contains(['\n', '\u{1b}']));
         assert_eq!(note.conversation, None);

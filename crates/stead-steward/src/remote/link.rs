@@ -367,7 +367,9 @@ impl Link {
     async fn question(&self, ask: Ask, patience: Duration) -> Result<Reply, AskError> {
         let broken = || {
             let why = self.over.borrow().clone();
-            AskError::Broken(why.filter(|w| !w.is_empty()).unwrap_or_else(|| "its bridge has ended".into()))
+            AskError::Broken(
+                why.filter(|w| !w.is_empty()).unwrap_or_else(|| "its bridge has ended".into()),
+            )
         };
         if self.is_over() {
             return Err(broken());
@@ -410,7 +412,12 @@ impl Link {
     ///
     /// # Errors
     /// As [`Link::ask`].
-    pub async fn bytes(&self, ask: Ask, len: usize, patience: Duration) -> Result<Vec<u8>, AskError> {
+    pub async fn bytes(
+        &self,
+        ask: Ask,
+        len: usize,
+        patience: Duration,
+    ) -> Result<Vec<u8>, AskError> {
         match self.question(ask, patience).await? {
             Reply::Bytes(bytes) if bytes.len() <= len => Ok(bytes),
             _ => Err(AskError::Refused("its bridge's answer is not what was asked for".into())),

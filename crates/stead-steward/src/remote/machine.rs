@@ -52,6 +52,8 @@ struct State {
     copies: HashMap<String, Arc<tokio::sync::Mutex<()>>>,
     /// How many attempts to connect have been finished.
     attempts: u64,
+    /// How often the engine has said that it went down.
+    downs: u64,
     task: Option<AbortHandle>,
     /// Visits and copies under way.
     tasks: Vec<AbortHandle>,
@@ -76,6 +78,7 @@ impl Machine {
             doors: HashMap::new(),
             copies: HashMap::new(),
             attempts: 0,
+            downs: 0,
             task: None,
             tasks: Vec::new(),
         };
@@ -157,23 +160,25 @@ impl Machine {
     /// If the machine cannot be reached now.
     pub async fn link(self: &Arc<Self>) -> Result<Arc<Link>, StewardError> {
         let mut changed = self.changed.subscribe();
-        let seen = lock_of(&self.state).attempts;
+        let tried = |state: &State| (state.attempts, state.downs);
+        let seen = tried(&lock_of(&self.state));
         if let Some(link) = self.link_now() {
             return Ok(link);
         }
-        self.ask();
-        self.poke.notify_one();
-        let tried = async {
+        if !self.ask() {
+            self.poke.notify_one();
+        }
+        let result = async {
             loop {
                 if let Some(link) = self.link_now() {
                     return Some(link);
                 }
-                if lock_of(&self.state).attempts > seen || changed.changed().await.is_err() {
+                if tried(&lock_of(&self.state)) != seen || changed.changed().await.is_err() {
                     return None;
                 }
             }
         };
-        match timeout(CONNECT + GREET * 2, tried).await {
+        match timeout(CONNECT + GREET * 2, result).await {
             Ok(Some(link)) => Ok(link),
             _ => Err(self.unreachable()),
         }
@@ -189,16 +194,17 @@ impl Machine {
         StewardError::Unreachable { message, help }
     }
 
-    /// Begins to connect, if nobody has.
-    pub fn ask(self: &Arc<Self>) {
+    /// Begins to connect, if nobody has. Whether an attempt has just been begun.
+    pub fn ask(self: &Arc<Self>) -> bool {
         let mut state = lock_of(&self.state);
         if state.task.as_ref().is_some_and(|task| !task.is_finished()) {
             if matches!(state.reach, Reach::Unasked) {
                 self.poke.notify_one();
             }
-            return;
+            return false;
         }
         state.task = Some(tokio::spawn(self.clone().run()).abort_handle());
+        true
     }
 
     /// Whether a hold runs; without a life, whether there is any.
@@ -250,7 +256,9 @@ impl Machine {
             if let Reach::Connected(link) = std::mem::replace(&mut state.reach, reach) {
                 link.close("its machine went down");
             }
-            if down { state.notes.clear() }
+            if down {
+                state.notes.clear()
+            }
             if down { std::mem::take(&mut state.doors) } else { HashMap::new() }
         };
         drop(doors);
@@ -273,14 +281,16 @@ impl Machine {
         }
         let begun = lock_of(&self.state).task.is_some();
         if begun || self.core().is_some_and(|core| core.has_sessions_in(&self.name)) {
-            self.ask();
-            self.poke.notify_one();
+            if !self.ask() {
+                self.poke.notify_one();
+            }
         }
     }
 
     /// The engine says that it does not run any more, or is gone.
     pub fn down(self: &Arc<Self>, gone: bool) {
         self.cancel.notify_waiters();
+        lock_of(&self.state).downs += 1;
         self.set_reach(if gone { Reach::Gone } else { Reach::Stopped });
     }
 
@@ -297,6 +307,12 @@ impl Machine {
         let mut failures = 0u32;
         loop {
             let begun = Instant::now();
+            // This attempt is what was asked for until now.
+            tokio::select! {
+                biased;
+                () = self.poke.notified() => {}
+                () = std::future::ready(()) => {}
+            }
             let result = tokio::select! {
                 result = self.attempt() => result,
                 () = self.cancel.notified() => None,
@@ -304,9 +320,9 @@ impl Machine {
             if begun.elapsed() > GOOD_LINK {
                 failures = 0;
             }
-            lock_of(&self.state).attempts += 1;
             match result {
                 Some(reach) => {
+                    lock_of(&self.state).attempts += 1;
                     self.set_reach(reach);
                     failures += 1;
                 }

@@ -88,10 +88,8 @@ impl Machine {
             return Err(self.unreachable().to_string());
         };
         let Some(note) = self.note(id).filter(|_| folder.path().exists()) else { return Ok(()) };
-        let files: Vec<FileStat> = link
-            .ask(Ask::Stat { id: id.to_owned() }, PATIENCE)
-            .await
-            .map_err(|e| e.to_string())?;
+        let files: Vec<FileStat> =
+            link.ask(Ask::Stat { id: id.to_owned() }, PATIENCE).await.map_err(|e| e.to_string())?;
         let mut segments: Vec<&FileStat> = files.iter().filter(|f| is_segment(&f.file)).collect();
         segments.sort_by(|a, b| a.file.cmp(&b.file));
         let all = segments.iter().map(|f| f.len).fold(0, u64::saturating_add);
@@ -133,7 +131,12 @@ impl Machine {
         self.keep(tokio::spawn(adopt).abort_handle());
     }
 
-    async fn adopt(self: &Arc<Self>, core: &Arc<Core>, link: &Link, id: &str) -> Result<(), String> {
+    async fn adopt(
+        self: &Arc<Self>,
+        core: &Arc<Core>,
+        link: &Link,
+        id: &str,
+    ) -> Result<(), String> {
         let bytes = whole(link, id, "spec.json", MAX_FILE / 8).await?;
         let mut spec: Spec = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
         let Some(note) = self.note(id).filter(|_| spec.id == id && !spec.command.is_empty()) else {
@@ -199,10 +202,10 @@ async fn whole(link: &Link, id: &str, file: &str, len: u64) -> Result<Vec<u8>, S
     let mut bytes = Vec::new();
     while (bytes.len() as u64) < len.min(MAX_FILE) {
         let part = piece(link, id, file, bytes.len() as u64).await?;
-        if part.is_empty() {
+        bytes.extend_from_slice(&part);
+        if part.len() < MAX_READ {
             break;
         }
-        bytes.extend_from_slice(&part);
     }
     Ok(bytes)
 }
