@@ -6,10 +6,11 @@ use crate::folder::{Folder, Places};
 use crate::hold::Hold;
 use crate::launch::{self, Ready};
 use crate::sys::{self, Forked};
-use crate::{client, id};
+use crate::{bridge, client, id};
 use serde_json::Value;
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -24,6 +25,8 @@ stead-hold: one session that outlives whoever looks at it
     stead-hold attach NAME                        show one; leave with ctrl-\\ d
     stead-hold hook [PAYLOAD]                     hand an agent's hook to its session
     stead-hold run FOLDER SOCKET                  hold the session of a folder
+    stead-hold bridge [--data DIR] [--runtime DIR]
+                                                  serve a steward on standard input and output
 
 It needs no steward. `stead` does all this with more comfort.";
 
@@ -41,6 +44,7 @@ pub fn main() -> ExitCode {
     let result = match command.to_str().unwrap_or_default() {
         "run" => return run(&args),
         "hook" => return hook(&args),
+        "bridge" => bridge(args),
         "create" => create(args),
         "ls" => ls(),
         "attach" => attach(&args),
@@ -133,6 +137,31 @@ fn hook(args: &[OsString]) -> ExitCode {
     };
     let _ = deliver();
     ExitCode::SUCCESS
+}
+
+/// Serves a steward: inside a machine, where sessions lie in the system's folders.
+fn bridge(args: Vec<OsString>) -> Result<ExitCode, Failure> {
+    let mut places = Places {
+        data: "/var/lib/stead".into(),
+        runtime: "/run/stead".into(),
+        config: "/etc/stead".into(),
+    };
+    let mut args = args.into_iter();
+    while let Some(arg) = args.next() {
+        let place = match arg.to_str() {
+            Some("--data") => &mut places.data,
+            Some("--runtime") => &mut places.runtime,
+            _ => return Err(Failure::Misuse(format!("bridge takes no {}", arg.display()))),
+        };
+        let dir = args.next().map(PathBuf::from).filter(|dir| dir.is_absolute());
+        *place = dir
+            .ok_or_else(|| Failure::Misuse(format!("{} needs an absolute path", arg.display())))?;
+    }
+    let program = std::env::current_exe().map_err(failed)?;
+    let stream = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map_err(failed);
+    let (input, output) = (stream(io::stdin().as_fd())?, stream(io::stdout().as_fd())?);
+    bridge::serve(bridge::Options { places, program }, input, output).map_err(failed)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn create(args: Vec<OsString>) -> Result<ExitCode, Failure> {

@@ -4,10 +4,13 @@
 //! library to start holds ([`launch`]), to talk to them ([`client`]) and to read what they leave on disk
 //! ([`folder`], [`history`]).
 //!
+//! [`bridge`] is what the steward talks to inside another machine, where it cannot reach holds itself.
+//!
 //! A hold depends on nothing but the kernel and its own folder. It is synchronous: one thread, one poll
 //! loop. No code here may start a thread on behalf of a running hold.
 
 pub mod attach;
+pub mod bridge;
 pub mod cli;
 pub mod client;
 pub mod clock;

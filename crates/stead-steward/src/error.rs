@@ -36,6 +36,14 @@ pub enum StewardError {
         /// What to do about it.
         help: Option<String>,
     },
+    /// It needs a machine that cannot be reached now.
+    #[error("{message}")]
+    Unreachable {
+        /// Which machine and why not, in one line.
+        message: String,
+        /// What to do about it.
+        help: String,
+    },
     /// A session's folder could not be read or written.
     #[error(transparent)]
     Folder(#[from] FolderError),
@@ -99,6 +107,7 @@ impl StewardError {
                 ("ended", Some(format!("\"stead logs {name}\" shows what it printed")))
             }
             StewardError::Failed { help, .. } => ("failed", help.clone()),
+            StewardError::Unreachable { help, .. } => ("failed", Some(help.clone())),
             _ => ("failed", None),
         };
         Problem { code: code.into(), message: one_line(&self.to_string()), help }

@@ -3,6 +3,7 @@
 
 use crate::link::{Link, LinkError};
 use crate::record::set_exit;
+use crate::remote::{self, Alive};
 use crate::restart::Decision;
 use crate::shared::Core;
 use crate::waitable::waitable;
@@ -77,13 +78,41 @@ impl Keeper {
     async fn look(&mut self) -> Next {
         let folder = self.core.places.session(&self.id);
         match folder.run() {
-            Ok(Some(run)) if self.core.holds.alive(&run) => self.follow(Some(&run)).await,
-            Ok(Some(run)) => self.settle(Some(run)).await,
-            Ok(None) => self.unstarted().await,
+            Ok(Some(run)) => match self.core.alive(&self.id, &run) {
+                Alive::Yes => self.follow(Some(&run)).await,
+                Alive::No => self.settle(Some(run)).await,
+                Alive::Unknown(why) => self.out_of_reach(&why).await,
+            },
+            Ok(None) => {
+                if let Some(machine) = self.core.machine_of(&self.id)
+                    && let Alive::Unknown(why) = machine.alive(&self.id, None)
+                {
+                    return self.out_of_reach(&why).await;
+                }
+                self.unstarted().await
+            }
             // Whether its hold lives cannot be told from the folder; the socket may still answer.
             Err(e) => {
                 self.core.change(&self.id, |s| s.warning = Some(e.to_string()));
                 self.follow(None).await
+            }
+        }
+    }
+
+    /// Its machine cannot be asked: nothing is known until it can be.
+    async fn out_of_reach(&mut self, why: &str) -> Next {
+        let asked = self.core.machine_of(&self.id).is_some_and(|machine| machine.asked());
+        let ended = folder_has_end(&self.core, &self.id);
+        // While it is asked for the first time, the last word stands.
+        if asked && !ended {
+            self.unknown(why);
+        }
+        loop {
+            tokio::select! {
+                () = self.wake.notified() => return Next::Again,
+                Some(request) = self.requests.recv() => {
+                    let _ = request.answer.send(Err(why.to_owned()));
+                }
             }
         }
     }
@@ -116,7 +145,10 @@ impl Keeper {
         if let Some(run) = run
             && !self.core.places.hold_socket(&self.id).exists()
         {
-            self.core.holds.mend(run);
+            match self.core.machine_of(&self.id) {
+                Some(machine) => machine.mend(&self.core, &self.id),
+                None => self.core.holds.mend(run),
+            }
         }
     }
 
@@ -145,7 +177,13 @@ impl Keeper {
             };
             self.mend_socket(run);
             // While the connection stands, its end tells of the hold's; a descriptor for it is needed only now.
+            let inside = self.core.machine_of(&self.id).is_some();
             let ends = match run.map(|run| self.core.holds.watch(run)) {
+                // The bridge tells of the end of a hold inside.
+                _ if inside => match run.map(|run| self.core.alive(&self.id, run)) {
+                    Some(Alive::No | Alive::Unknown(_)) => return Next::Again,
+                    Some(Alive::Yes) | None => None,
+                },
                 Some(None) if run.is_none_or(|run| !self.core.holds.alive(run)) => {
                     return Next::Again;
                 }
@@ -239,7 +277,10 @@ impl Keeper {
         message: ToClient,
     ) -> Result<(), LinkError> {
         match message {
-            ToClient::Status(status) => {
+            ToClient::Status(mut status) => {
+                if self.core.machine_of(&self.id).is_some() {
+                    remote::check_status(&mut status);
+                }
                 self.core.change(&self.id, |session| session.status = status);
                 // What else has changed with it: the title, the report, who is attached.
                 talk.ask(link, Ask::Info, None).await?;
@@ -285,7 +326,11 @@ impl Keeper {
             && session.id == self.id
         {
             session.warning = session.warning.or_else(|| self.core.note(&self.id));
+            let inside = self.core.machine_of(&self.id).is_some();
             self.core.change(&self.id, |known| {
+                if inside {
+                    session = remote::check_session(known, session);
+                }
                 // An answer that was under way while the session was renamed has its old name.
                 session.name = std::mem::take(&mut known.name);
                 *known = session;
@@ -320,8 +365,8 @@ impl Keeper {
                 () = self.wake.notified() => {
                     self.core.looked(&self.id);
                     let folder = self.core.places.session(&self.id);
-                    let alive = |run: &Run| self.core.holds.alive(run);
-                    if !folder.path().exists() || folder.run().ok().flatten().is_some_and(|r| alive(&r)) {
+                    let dead = |run: &Run| self.core.alive(&self.id, run) == Alive::No;
+                    if !folder.path().exists() || folder.run().ok().flatten().is_some_and(|r| !dead(&r)) {
                         return Next::Again;
                     }
                 }
@@ -332,9 +377,11 @@ impl Keeper {
         }
         let Some(gate) = self.core.gate(&self.id) else { return Next::Rest };
         let _gate = gate.lock().await;
-        let alive = |run: Run| self.core.holds.alive(&run);
+        let dead = |run: Run| self.core.alive(&self.id, &run) == Alive::No;
         let folder = self.core.places.session(&self.id);
-        if folder.run().is_ok_and(|run| !run.is_some_and(alive)) && !self.core.was_killed(&self.id)
+        if folder.run().is_ok_and(|run| run.is_none_or(dead))
+            && !self.core.was_killed(&self.id)
+            && self.core.could_begin(&self.id)
         {
             let _ = self.core.begin_life(&self.id).await;
         }
@@ -351,7 +398,7 @@ impl Core {
             return Some(Decision::Stay);
         }
         let now = folder.run().ok().flatten();
-        if now.as_ref() != run || now.is_some_and(|run| self.holds.alive(&run)) {
+        if now.as_ref() != run || now.is_some_and(|run| self.alive(id, &run) != Alive::No) {
             return None;
         }
         let mut warning = None;
@@ -380,6 +427,10 @@ impl Core {
                 session.warning = Some(e.to_string());
             }
         })?;
+        if !self.could_begin(id) {
+            // Its machine does not run: what follows is decided when it does.
+            return Some(Decision::Stay);
+        }
         let lived = run.map_or(0, |run| exit.at.saturating_sub(run.started));
         let decision = self.decide(id, session.restart, &exit, Duration::from_millis(lived));
         if let Decision::After(delay) = decision
@@ -391,6 +442,11 @@ impl Core {
         }
         Some(decision)
     }
+}
+
+/// Whether it is known how a session ended.
+fn folder_has_end(core: &Core, id: &str) -> bool {
+    core.places.session(id).exit().is_ok_and(|exit| exit.is_some())
 }
 
 struct Waiting {

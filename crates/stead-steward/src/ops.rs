@@ -2,6 +2,7 @@
 
 use crate::StewardError;
 use crate::keeper::{PATIENCE, Request};
+use crate::remote::Alive;
 use crate::shared::Core;
 use crate::steward::Steward;
 use crate::table::Entry;
@@ -116,6 +117,9 @@ impl Steward {
             id
         };
         self.core.places.session(&id).rename(new)?;
+        if let Some(machine) = self.core.machine_of(&id) {
+            machine.rename(&id, new);
+        }
         let session = self.core.change(&id, |session| new.clone_into(&mut session.name));
         let living = session.as_ref().is_some_and(|s| s.exit.is_none());
         if living {
@@ -133,7 +137,14 @@ impl Steward {
         let id = self.find(name)?;
         let session = self.session(&id)?;
         if session.exit.is_none() && session.status.state != State::Exited {
-            self.core.end(&session, 0).await?;
+            let ended = self.core.end(&session, 0).await;
+            if ended.is_err()
+                && let Some(entry) = self.core.lock().entries.get_mut(&id)
+            {
+                // It was to begin again: its own end is still answered by its policy.
+                entry.killed = false;
+            }
+            ended?;
         }
         let Some(gate) = self.core.gate(&id) else { return Err(not_found(name)) };
         let guard = gate.lock().await;
@@ -159,6 +170,7 @@ impl Steward {
         let Some(gate) = self.core.gate(&id) else { return Err(not_found(name)) };
         let _gate = gate.lock().await;
         let folder = self.core.places.session(&id);
+        let machine = self.core.machine_of(&id);
         if session.exit.is_none() && self.core.may_live(&folder) {
             let name = &session.name;
             return Err(StewardError::invalid(format!(
@@ -168,6 +180,9 @@ impl Steward {
             .with_help(format!("stead kill {name}, then stead rm {name}")));
         }
         self.core.hold_gone(&session).await?;
+        if let Some(machine) = machine {
+            machine.remove(&self.core, &id).await?;
+        }
         tokio::task::spawn_blocking(move || folder.remove())
             .await
             .map_err(|e| StewardError::failed(e.to_string()))??;
@@ -193,9 +208,11 @@ impl Steward {
     }
 }
 
-/// Whether this is the steward's own word that a hold says nothing (each begins so). A hold may say "unknown" itself.
+/// Whether this is the steward's own word that a hold or its machine says nothing (each begins so). A hold may say
+/// "unknown" itself.
 fn is_silent(status: &Status) -> bool {
-    status.state == State::Unknown && status.detail.starts_with("its hold")
+    let own = ["its hold", "its machine"].iter().any(|begin| status.detail.starts_with(begin));
+    status.state == State::Unknown && own
 }
 
 impl Core {
@@ -295,6 +312,20 @@ impl Core {
     async fn hold_gone(&self, session: &Session) -> Result<(), StewardError> {
         let folder = self.places.session(&session.id);
         let Some(run) = folder.run()? else { return Ok(()) };
+        if let Some(machine) = self.machine_of(&session.id) {
+            if machine.link_now().is_none() {
+                // Whoever needs the machine asks it; an end that is known stands without it.
+                return Ok(());
+            }
+            let _ = self.ask(&session.id, Ask::Ack, PATIENCE).await;
+            return match timeout(PATIENCE, machine.wait_gone(&session.id, &run)).await {
+                Ok(gone) => gone,
+                Err(_) => Err(StewardError::failed(format!(
+                    "the hold of \"{}\" in \"{}\" does not go",
+                    session.name, session.machine
+                ))),
+            };
+        }
         let Some(ends) = self.holds.watch(&run) else { return Ok(()) };
         let _ = self.ask(&session.id, Ask::Ack, PATIENCE).await;
         let ends = waitable(ends).map_err(StewardError::io("watch a hold"))?;
@@ -311,8 +342,10 @@ impl Core {
     /// Whether a session may be alive: also when that cannot be told.
     fn may_live(&self, folder: &Folder) -> bool {
         match folder.run() {
-            Ok(Some(run)) => self.holds.alive(&run),
-            Ok(None) => false,
+            Ok(Some(run)) => self.alive(folder.id(), &run) != Alive::No,
+            Ok(None) => self
+                .machine_of(folder.id())
+                .is_some_and(|machine| machine.alive(folder.id(), None) != Alive::No),
             Err(_) => self.places.hold_socket(folder.id()).exists(),
         }
     }

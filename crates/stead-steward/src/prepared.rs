@@ -1,7 +1,7 @@
 //! What a session's agent needs before it starts: its command, environment and files.
 
 use crate::StewardError;
-use crate::agents::{self, PrepareInput, Profiles};
+use crate::agents::{self, Elsewhere, PrepareInput, Profiles};
 use crate::shared::Core;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,6 +33,15 @@ impl Prepared {
         self.files.iter().try_for_each(|(path, bytes)| replace(path, bytes))
     }
 
+    /// The files for the session's folder inside a machine, and those for its folder on this host.
+    pub fn apart(&self) -> (BTreeMap<String, Vec<u8>>, BTreeMap<String, Vec<u8>>) {
+        let named = self.files.iter().filter_map(|(path, bytes)| {
+            let name = path.file_name()?.to_str()?;
+            Some((name.to_owned(), bytes.clone()))
+        });
+        named.partition(|(name, _)| name != ASKED_ENV)
+    }
+
     /// The environment that a session with an agent was asked for with.
     ///
     /// # Errors
@@ -60,6 +69,7 @@ impl Core {
         spec: &mut Spec,
         agent: Option<&str>,
         resume: Option<&Conversation>,
+        elsewhere: Option<&Elsewhere<'_>>,
     ) -> Result<Prepared, StewardError> {
         let Some(agent) = agent else { return Ok(Prepared::default()) };
         let profiles = Profiles::load(&self.places.config);
@@ -78,9 +88,10 @@ impl Core {
                 asked: &spec.asked,
                 env: &spec.env,
                 cwd: &spec.cwd,
-                folder: folder.path(),
-                hook_command: &self.hook_command,
+                folder: elsewhere.map_or(folder.path(), |e| e.folder),
+                hook_command: elsewhere.map_or(&self.hook_command, |e| e.hook),
                 resume,
+                elsewhere: elsewhere.map(|e| e.kept),
             },
         );
         let mut files = ready.files;

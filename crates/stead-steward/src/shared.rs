@@ -4,6 +4,7 @@ use crate::holds::Holds;
 use crate::index::{Index, Transition};
 use crate::keeper::{Keeper, Request};
 use crate::notify::News;
+use crate::remote::{Alive, Remote};
 use crate::restart::Decision;
 use crate::steward::{lock_of, tell};
 use crate::table::{Contact, Entry, Table};
@@ -11,7 +12,7 @@ use crate::{Lock, Places};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 use stead_wire::api::Event;
-use stead_wire::session::{EndedBy, Exit, Restart, Session};
+use stead_wire::session::{EndedBy, Exit, Restart, Run, Session};
 use stead_wire::status::{State, Status};
 use tokio::sync::{Notify, Semaphore, broadcast, mpsc, watch};
 
@@ -22,6 +23,8 @@ const REQUESTS: usize = 8;
 pub struct Core {
     pub places: Places,
     pub holds: Arc<dyn Holds>,
+    /// Other machines than this host.
+    pub remote: Remote,
     pub hook_command: Vec<String>,
     pub table: Arc<Mutex<Table>>,
     pub index: Index,
@@ -126,14 +129,26 @@ impl Core {
     pub fn needs_keeper(&self, id: &str) -> bool {
         let folder = self.places.session(id);
         match (folder.run(), folder.exit()) {
+            // On this host whoever starts a session writes down its life at once.
+            (Ok(None), Ok(None)) => self.machine_of(id).is_some(),
             (Ok(None), _) => false,
             (Ok(Some(run)), Ok(Some(exit))) => {
                 let restart = self.lock().entries.get(id).map(|e| e.session.restart);
                 (restart == Some(Restart::Always) && exit.by != EndedBy::Person)
                     || (restart == Some(Restart::Resume) && exit.by == EndedBy::Lost)
-                    || self.holds.alive(&run)
+                    || self.lingers(id, &run)
             }
             _ => true,
+        }
+    }
+
+    /// Whether the hold of an ended session is still there, as far as is known without asking a machine.
+    fn lingers(&self, id: &str, run: &Run) -> bool {
+        match self.machine_of(id) {
+            None => self.holds.alive(run),
+            Some(machine) => {
+                machine.link_now().is_some() && machine.alive(id, Some(run)) == Alive::Yes
+            }
         }
     }
 
@@ -169,6 +184,10 @@ impl Core {
             return false;
         }
         entry.keeper = None;
+        drop(table);
+        if let Some(machine) = self.machine_of(id) {
+            machine.rested();
+        }
         true
     }
 

@@ -1,6 +1,7 @@
 use crate::holds::Holds;
 use crate::index::{Index, Store};
 use crate::record;
+use crate::remote::{Machines, NoMachines, Remote};
 use crate::shared::Core;
 use crate::table::{Entry, Table};
 use crate::{Lock, StewardError};
@@ -45,6 +46,14 @@ impl Steward {
     /// # Errors
     /// If another steward runs, or the folders cannot be used.
     pub fn start(options: Options) -> Result<Self, StewardError> {
+        Self::start_with(options, Arc::new(NoMachines))
+    }
+
+    /// As [`Steward::start`], for a steward that has other machines than this host.
+    ///
+    /// # Errors
+    /// As [`Steward::start`].
+    pub fn start_with(options: Options, machines: Arc<dyn Machines>) -> Result<Self, StewardError> {
         let Options { places, holds, hook_command } = options;
         let lock = Lock::take(&places)?;
         let messages = Arc::new(Mutex::new(Vec::new()));
@@ -90,6 +99,7 @@ impl Steward {
         let core = Arc::new(Core {
             places,
             holds,
+            remote: Remote::new(machines),
             hook_command,
             table,
             index,
@@ -148,6 +158,7 @@ impl Steward {
     /// go on.
     pub fn end(self) {
         self.stop();
+        self.core.remote.end();
         for entry in self.core.lock().entries.values() {
             if let Some(contact) = &entry.keeper {
                 contact.task.abort();

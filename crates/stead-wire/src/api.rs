@@ -48,17 +48,20 @@ pub struct Create {
     pub agent: Option<String>,
     /// Command, or arguments to the agent's own. Empty: the agent's command, or the user's shell.
     pub command: Vec<String>,
-    /// Folder to start in.
+    /// Folder to start in. On another machine than `host`: a folder there, or empty for the one that is usual there.
     pub cwd: PathBuf,
-    /// The caller's environment; the agent's profile may refuse parts of it.
+    /// The caller's environment; the agent's profile may refuse parts of it. Other machines than `host` have their own:
+    /// there it is not used, but for `LANG`.
     pub env: BTreeMap<String, String>,
+    /// Variables that a person asked for by name; they go to every machine and come before all others.
+    pub set_env: BTreeMap<String, String>,
     /// First size of the terminal.
     pub size: Size,
     /// When it is started again.
     pub restart: Restart,
     /// How long the hold stays after the end.
     pub linger: Linger,
-    /// Work in a git worktree of its own; the branch's name, or empty to have one made up.
+    /// Work in a git worktree of its own (on `host` only); the branch's name, or empty to have one made up.
     pub worktree: Option<String>,
 }
 

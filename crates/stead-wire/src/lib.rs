@@ -8,9 +8,11 @@
 //! * [`handshake`]: which protocol version two programs of different age have in common.
 //! * [`session`]: a session as it was asked for, as it runs and as it ended.
 //! * [`status`]: what a session is doing, who says so and since when.
+//! * [`bridge`]: what the steward and the bridge inside a machine say to each other.
 //! * [`api`]: the JSON bodies of the steward's HTTP interface.
 
 pub mod api;
+pub mod bridge;
 pub mod frame;
 pub mod handshake;
 pub mod message;

@@ -40,7 +40,7 @@ pub(super) fn register(
             let theirs = value(words, option).map(|(text, range)| (text.to_owned(), range));
             let base = match &theirs {
                 Some((text, _)) if text.trim_start().starts_with('{') => parse(text, option)?,
-                Some((file, _)) => read(&input.cwd.join(file))?,
+                Some((file, _)) => read(input, file)?,
                 None => Map::new(),
             };
             if let Some((_, range)) = theirs {
@@ -54,7 +54,7 @@ pub(super) fn register(
         Way::SettingsVariable => {
             let variable = hooks.variable.as_deref().unwrap_or_default();
             let base = match env.get(variable) {
-                Some(file) if !file.is_empty() => read(&input.cwd.join(file))?,
+                Some(file) if !file.is_empty() => read(input, file)?,
                 _ => Map::new(),
             };
             let path = input.folder.join(SETTINGS);
@@ -168,7 +168,11 @@ fn snake_case(name: &str) -> String {
     out
 }
 
-fn read(path: &std::path::Path) -> Result<Map<String, Value>, String> {
+fn read(input: &PrepareInput<'_>, file: &str) -> Result<Map<String, Value>, String> {
+    if input.elsewhere.is_some() {
+        return Err(format!("hooks are not registered: {file} is a file inside the machine"));
+    }
+    let path = &input.cwd.join(file);
     let text = fs::read_to_string(path)
         .map_err(|e| format!("hooks are not registered: cannot read {}: {e}", path.display()))?;
     parse(&text, &path.display().to_string())

@@ -13,7 +13,7 @@ mod prepare;
 mod profile;
 mod store;
 
-pub use prepare::{PrepareInput, Prepared, prepare};
+pub use prepare::{Elsewhere, PrepareInput, Prepared, kept_in, prepare};
 pub use profile::{Profile, ProfileError};
 pub use store::Profiles;
 

@@ -25,6 +25,26 @@ pub struct PrepareInput<'a> {
     pub hook_command: &'a [String],
     /// The conversation to resume, if this is not the first life.
     pub resume: Option<&'a Conversation>,
+    /// Where the session is in a machine whose files cannot be read here: whether it has the conversation's file, as
+    /// far as that is known.
+    pub elsewhere: Option<Option<bool>>,
+}
+
+/// A session's surroundings inside a machine.
+#[derive(Debug, Clone)]
+pub struct Elsewhere<'a> {
+    /// The session's own folder there.
+    pub folder: &'a Path,
+    /// The program there that delivers a hook's payload to the hold, with its arguments.
+    pub hook: &'a [String],
+    /// Whether the conversation's file is there; `None` where that is not known.
+    pub kept: Option<bool>,
+}
+
+/// Where a conversation's file may lie, for a session with this environment.
+pub fn kept_in(profile: &Profile, id: &str, env: &BTreeMap<String, String>) -> Vec<String> {
+    let patterns = profile.conversation.kept_in.iter();
+    patterns.map(|pattern| expand(pattern, env).replace("{id}", id)).collect()
 }
 
 /// A session that is ready to start.
@@ -168,7 +188,13 @@ fn converse(
         words.retain(|word| word != "--");
     }
     let place = sub.map_or(0, |i| i + 1);
-    if kept(how.kept_in.as_slice(), &known.id, input.env) == Kept::No {
+    let kept = match input.elsewhere {
+        None => kept(how.kept_in.as_slice(), &known.id, input.env),
+        Some(Some(true)) => Kept::Yes,
+        Some(Some(false)) if !how.kept_in.is_empty() => Kept::No,
+        Some(_) => Kept::Unknown,
+    };
+    if kept == Kept::No {
         if how.choose.is_empty() {
             notes.push(format!("conversation {} was never written down: it begins anew", known.id));
             return None;

@@ -58,6 +58,7 @@ impl Bench {
                 folder: Path::new("/s/1"),
                 hook_command: &["/opt/stead-hold".into(), "hook".into()],
                 resume: self.resume.as_ref(),
+                elsewhere: None,
             },
         )
     }

@@ -36,6 +36,7 @@ pub fn run(args: &Run) -> Outcome {
             },
             linger: Linger::Read,
             worktree: args.worktree.clone(),
+            ..Create::default()
         },
     )?;
     if args.wait {
