@@ -8,16 +8,18 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
+use stead_steward::machines::Machines;
 use stead_steward::{Steward, StewardError};
 use stead_wire::api::{Create, Kill, Problem, Rename};
 
 /// Largest body of a request, in bytes: an environment and a prompt fit.
 const MAX_BODY: usize = 8 * 1024 * 1024;
 
-type Answer = Result<Response, Failure>;
+pub(crate) type Answer = Result<Response, Failure>;
 
-/// All of [`stead_wire::api`].
-pub fn router(steward: Steward) -> Router {
+/// All of [`stead_wire::api`], and of [`stead_steward::machines::api`] where there are machines.
+pub fn router(steward: Steward, machines: Option<Machines>) -> Router {
+    let machines = machines.map(crate::machines::router).unwrap_or_default();
     Router::new()
         .route("/v1/version", get(version))
         .route("/v1/sessions", get(list).post(create))
@@ -26,12 +28,14 @@ pub fn router(steward: Steward) -> Router {
         .route("/v1/sessions/{name}/kill", post(kill))
         .route("/v1/sessions/{name}/rename", post(rename))
         .route("/v1/sessions/{name}/restart", post(restart))
+        .route("/v1/sessions/{name}/sync", post(sync))
         .route("/v1/events", get(events))
         .route("/v1/stop", post(stop))
+        .with_state(steward)
+        .merge(machines)
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(steward)
 }
 
 async fn version(State(steward): State<Steward>) -> Response {
@@ -79,6 +83,11 @@ async fn restart(State(steward): State<Steward>, Path(name): Path<String>) -> An
     Ok(Json(apart(async move { steward.restart(&name).await }).await?).into_response())
 }
 
+async fn sync(State(steward): State<Steward>, Path(name): Path<String>) -> Answer {
+    let stale = apart(async move { steward.sync(&name).await }).await?;
+    Ok(Json(stale).into_response())
+}
+
 async fn remove(State(steward): State<Steward>, Path(name): Path<String>) -> Answer {
     apart(async move { steward.remove(&name).await }).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -112,7 +121,7 @@ async fn no_such_method(method: axum::http::Method, uri: axum::http::Uri) -> Fai
 }
 
 /// Runs work that is finished even if its client hangs up.
-async fn apart<T: Send + 'static>(
+pub(crate) async fn apart<T: Send + 'static>(
     work: impl Future<Output = Result<T, StewardError>> + Send + 'static,
 ) -> Result<T, Failure> {
     match tokio::spawn(work).await {
@@ -126,7 +135,7 @@ async fn apart<T: Send + 'static>(
 }
 
 /// Reads a JSON body; an empty one is an empty object.
-fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Failure> {
+pub(crate) fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Failure> {
     let body = body.map_err(|e| {
         let message = match e.status() {
             StatusCode::PAYLOAD_TOO_LARGE => format!("the body is larger than {MAX_BODY} bytes"),
@@ -141,7 +150,7 @@ fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, F
 }
 
 /// A problem with its HTTP status.
-struct Failure(StatusCode, Problem);
+pub(crate) struct Failure(StatusCode, Problem);
 
 impl Failure {
     fn new(status: StatusCode, code: &str, message: String) -> Self {

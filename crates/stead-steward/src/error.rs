@@ -9,6 +9,14 @@ pub enum StewardError {
     /// No session has this name or id.
     #[error("there is no session \"{0}\"")]
     NotFound(String),
+    /// No machine has this name.
+    #[error("there is no machine \"{name}\"")]
+    NoMachine {
+        /// The name.
+        name: String,
+        /// What to do about it.
+        help: String,
+    },
     /// The name is taken.
     #[error("a session \"{0}\" exists already{1}")]
     Exists(String, &'static str),
@@ -99,6 +107,7 @@ impl StewardError {
             StewardError::NotFound(_) => {
                 ("not-found", Some("\"stead ls\" shows what there is".into()))
             }
+            StewardError::NoMachine { help, .. } => ("not-found", Some(help.clone())),
             StewardError::Exists(name, _) => {
                 ("exists", Some(format!("stead attach {name}, or another name")))
             }

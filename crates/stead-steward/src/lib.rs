@@ -10,6 +10,7 @@
 pub mod agents;
 pub mod holds;
 pub mod inotify;
+pub mod machines;
 pub mod remote;
 pub mod restart;
 pub mod settings;

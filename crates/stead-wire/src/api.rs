@@ -10,6 +10,7 @@
 //! | `POST /v1/sessions/NAME/kill` | [`Kill`] | [`Session`] |
 //! | `POST /v1/sessions/NAME/rename` | [`Rename`] | [`Session`] |
 //! | `POST /v1/sessions/NAME/restart` | | [`Session`] |
+//! | `POST /v1/sessions/NAME/sync` | | why what is on this host's disk may be old, or null: its history has been brought here |
 //! | `DELETE /v1/sessions/NAME` | | nothing, 204 |
 //! | `GET /v1/events` | | [`Event`]s, one JSON object a line, for as long as the client listens |
 //! | `POST /v1/stop` | | nothing, 204; the steward ends, sessions do not |

@@ -6,6 +6,7 @@ mod dashboard;
 mod failure;
 mod present;
 mod resolve;
+mod stead_file;
 mod steward;
 
 use clap::Parser;

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use std::path::{Path, PathBuf};
-use stead_file::{Context, Declaration, HostFacts, Size};
+use ::stead_file::{Context, Declaration, HostFacts, Size};
 
 /// A stead file that was read.
 pub struct SteadFile {
@@ -35,7 +35,7 @@ pub fn read_if_there() -> Result<Option<SteadFile>, Failure> {
 fn find(path: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
     match path {
         Some(path) => Ok(Some(path.to_owned())),
-        None => Ok(stead_file::find(&std::env::current_dir()?)),
+        None => Ok(::stead_file::find(&std::env::current_dir()?)),
     }
 }
 
@@ -57,15 +57,11 @@ fn read_at(path: &Path) -> Result<SteadFile, Failure> {
         engines: stead_engines::NAMES.to_vec(),
         host: Some(host_facts()),
     };
-    match stead_file::read(&text, &context) {
+    match ::stead_file::read(&text, &context) {
         Ok(checked) => {
-            if let Some(report) = checked.warnings {
-                eprint!("{}", report.plain());
-            }
-            Ok(SteadFile {
-                declaration: checked.declaration,
-                owner: absolute.to_string_lossy().into_owned(),
-            })
+            eprint!("{}", checked.warnings.plain());
+            let owner = stead_machine::plan::owner(&checked.declaration, &absolute);
+            Ok(SteadFile { declaration: checked.declaration, owner })
         }
         Err(report) => {
             eprint!("{}", report.plain());

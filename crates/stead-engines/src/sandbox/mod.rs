@@ -45,6 +45,19 @@ impl Sandbox {
     }
 }
 
+/// The program `stead-box` that lies beside this one.
+pub fn program() -> PathBuf {
+    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("stead-box")));
+    beside.filter(|path| path.exists()).unwrap_or_else(|| "stead-box".into())
+}
+
+/// The command of a bridge inside a machine.
+pub fn bridge() -> Vec<String> {
+    [HOLD_INSIDE, "bridge", "--data", DATA_INSIDE, "--runtime", RUNTIME_INSIDE]
+        .map(String::from)
+        .to_vec()
+}
+
 /// The run folder of a machine's sandbox, for a program that enters it without asking anybody.
 pub fn run_folder(data: &Path, runtime: &Path, name: &str) -> PathBuf {
     place::Place::new(data, runtime).run(name)

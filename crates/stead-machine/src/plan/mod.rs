@@ -235,6 +235,13 @@ impl Plan {
         Plan { owner: owner.into(), counts: Counts::of(&machines), machines }
     }
 
+    /// What it says of these machines only.
+    #[must_use]
+    pub fn only(self, names: &[String]) -> Self {
+        let machines = self.machines.into_iter().filter(|entry| names.contains(&entry.name));
+        Plan::of(&self.owner, machines.collect())
+    }
+
     /// Whether applying it does something.
     pub fn has_changes(&self) -> bool {
         self.machines.iter().any(|entry| entry.action.is_change())

@@ -455,11 +455,11 @@ fn json(value: &impl serde::Serialize) -> Result<serde_json::Value, StewardError
 fn problem(error: Error) -> StewardError {
     match error {
         Error::NotFound { name, near } => {
-            let found = StewardError::NoMachine(name);
-            match near {
-                Some(near) => found.with_help(format!("did you mean \"{near}\"?")),
-                None => found.with_help("stead ls shows the machines there are"),
-            }
+            let help = match near {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None => "stead ls shows the machines there are".to_owned(),
+            };
+            StewardError::NoMachine { name, help }
         }
         Error::Name(_) | Error::Refused { .. } => StewardError::invalid(error.to_string()),
         error => StewardError::failed(error.to_string()),

@@ -1,7 +1,7 @@
 //! `stead kill`, `rm`, `rename`, `restart`: what changes sessions that are there.
 
 use super::{attach, print, print_json};
-use crate::cli::{Kill, Named, Rename, Rm};
+use crate::cli::{Kill, Rename, Restart, Rm};
 use crate::failure::{Failure, Outcome};
 use crate::resolve::{self, path_part};
 use crate::steward::Steward;
@@ -86,9 +86,22 @@ pub fn rename(args: &Rename) -> Outcome {
     Ok(0)
 }
 
-pub fn restart(args: &Named) -> Outcome {
+pub fn restart(args: &Restart) -> Outcome {
     let steward = Steward::of_user()?;
-    let found = resolve::session(&steward, &args.name)?;
+    if args.machine {
+        return super::machine::restart(&args.name, args.json.json);
+    }
+    let found = match resolve::session(&steward, &args.name) {
+        Ok(found) => found,
+        // No session of this name: a machine may have it.
+        Err(failure) if failure.code() == Some("not-found") => {
+            return match super::machine::is(&steward, &args.name) {
+                true => super::machine::restart(&args.name, args.json.json),
+                false => Err(failure),
+            };
+        }
+        Err(failure) => return Err(failure),
+    };
     let path = format!("/v1/sessions/{}/restart", path_part(&found.session.id));
     let session: Session = steward.post(&path, &())?;
     if args.json.json {

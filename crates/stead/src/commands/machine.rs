@@ -15,6 +15,11 @@ pub fn path(machine: &str) -> String {
     format!("/v1/machines/{}", path_part(machine))
 }
 
+/// Whether there is a machine of this name.
+pub fn is(steward: &Steward, name: &str) -> bool {
+    steward.get::<api::Shown>(&path(name)).is_ok()
+}
+
 pub fn up(args: &Machines) -> Outcome {
     each(&args.machines, args.json.json, "up")
 }

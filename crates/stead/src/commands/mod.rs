@@ -1,18 +1,27 @@
 //! One file a command, or a few that belong together.
 
 mod agents;
+mod ask;
 mod attach;
+mod cp;
+mod door;
+mod forward;
 mod history;
 mod kill;
 mod ls;
+mod machine;
+mod operations;
+mod plan;
 mod run;
 mod screen;
 mod search;
 mod send;
 mod shell;
+mod snapshot;
 mod status;
 mod steward;
 mod wait;
+mod work;
 
 use crate::cli::{Cli, Command};
 use crate::dashboard;
@@ -39,6 +48,22 @@ pub fn run(cli: Cli) -> Outcome {
         Command::Rm(args) => kill::rm(&args),
         Command::Rename(args) => kill::rename(&args),
         Command::Restart(args) => kill::restart(&args),
+        Command::Exec(args) => door::exec(&args),
+        Command::Shell(args) => door::shell(&args),
+        Command::Cp(args) => cp::run(&args),
+        Command::Forward(args) => forward::run(&args),
+        Command::Init(args) => plan::init(&args),
+        Command::Plan(args) => plan::plan(&args),
+        Command::Apply(args) => plan::apply(&args),
+        Command::Up(args) => machine::up(&args),
+        Command::Down(args) => machine::down(&args),
+        Command::Destroy(args) => machine::destroy(&args),
+        Command::Diff(args) => machine::diff(&args),
+        Command::Snapshot(args) => snapshot::run(&args),
+        Command::Clone(args) => machine::clone(&args),
+        Command::Move(args) => machine::move_state(&args),
+        Command::Operations(args) => operations::run(&args),
+        Command::Schema => plan::schema(),
         Command::Agents(args) => agents::run(args),
         Command::Steward(args) => steward::run(&args),
         Command::Completions(args) => shell::completions(&args),

@@ -51,7 +51,7 @@ pub fn plan(args: &Arguments) -> Outcome {
     } else {
         print(shown(&plan).as_bytes())?;
     }
-    Ok(plan.exit_status())
+    Ok(status(&plan))
 }
 
 pub fn apply(args: &Apply) -> Outcome {
@@ -59,19 +59,20 @@ pub fn apply(args: &Apply) -> Outcome {
     if !args.json.json {
         print(shown(&plan).as_bytes())?;
     }
-    if let Some(why) = plan.refusal() {
-        return Err(Failure::failed(why));
+    if !plan.has_changes() {
+        return Ok(status(&plan));
     }
-    if plan.exit_status() == 0 {
-        return Ok(0);
-    }
-    if plan.items.iter().any(|item| matches!(item.action, Action::Destroy { .. })) {
+    if plan.machines.iter().any(|entry| matches!(entry.action, Action::Destroy { .. })) {
         ask::whether(args.yes, &[], "destroy what is marked with -?")?;
     }
     let steward = Steward::of_user()?;
     let body = api::Apply { declared: body, plan, parallel: args.parallel };
     work::follow(&steward, Method::POST, "/v1/apply", Some(&body), args.json.json)?;
     Ok(0)
+}
+
+fn status(plan: &Plan) -> u8 {
+    u8::try_from(plan.exit_status()).unwrap_or(1)
 }
 
 /// Reads the file and asks the steward what would change.

@@ -9,6 +9,10 @@ use std::io::Write;
 use stead_hold::clock::now_ms;
 use stead_hold::folder::Places;
 use stead_hold::launch;
+use stead_engines::sandbox::{self, Sandbox};
+use stead_gate::Setup;
+use stead_machine::Engine;
+use std::sync::Arc;
 use stead_steward::unit::{self, Scope};
 
 pub fn run(command: &Command) -> Outcome {
@@ -54,7 +58,7 @@ fn serve(background: bool) -> Outcome {
         let null = std::fs::OpenOptions::new().write(true).open("/dev/null")?;
         rustix::stdio::dup2_stdout(&null).map_err(std::io::Error::from)?;
     }
-    stead_gate::run(places, launch::program(), Some(ready)).map_err(|e| {
+    stead_gate::run(setup(places), Some(ready)).map_err(|e| {
         let failure = Failure::from(e);
         if let Some(told) = told {
             // Nobody listens once it has been ready.
@@ -63,6 +67,20 @@ fn serve(background: bool) -> Outcome {
         failure
     })?;
     Ok(0)
+}
+
+/// All that a steward serves: this is where engines are chosen.
+fn setup(places: Places) -> Setup {
+    let hold_program = launch::program();
+    let programs =
+        sandbox::Programs { sandbox: sandbox::program(), hold: hold_program.clone() };
+    let engines: Vec<Arc<dyn Engine>> =
+        vec![Arc::new(Sandbox::new(&places.data, &places.runtime, programs))];
+    let (data, runtime) = (places.data.clone(), places.runtime.clone());
+    let ways = move |name: &str| {
+        sandbox::run_folder(&data, &runtime, name).join(stead_box::net::SOCKET)
+    };
+    Setup { places, hold_program, engines, bridge: sandbox::bridge(), ways: Arc::new(ways) }
 }
 
 fn stop() -> Result<(), Failure> {
