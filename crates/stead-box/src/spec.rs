@@ -17,7 +17,7 @@ pub struct Spec {
     pub run: PathBuf,
     /// What the root is made of.
     pub base: Base,
-    /// Frozen layers above the base, topmost first.
+    /// Frozen layers above the base, topmost first: each a folder that holds `fs`, as an upper that is written no more.
     pub layers: Vec<PathBuf>,
     /// Where changes go.
     pub upper: Upper,

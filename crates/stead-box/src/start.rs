@@ -27,6 +27,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// # Errors
 /// What could not be made, and why. Nothing is left behind then.
 pub fn start(spec: &Spec) -> Result<Running> {
+    if !spec.run.is_absolute() {
+        return Err(BoxError::refused(format!("{}: not an absolute path", spec.run.display())));
+    }
     if let Some(running) = read_run(&spec.run)?
         && init_of(&running)?.is_some()
     {

@@ -4,7 +4,7 @@ mod common;
 
 use common::{FIRST, Who, World, everybody, root};
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use stead_box::spec::{Base, Upper};
 
@@ -140,36 +140,50 @@ fn a_cover_hides_and_what_is_shown_is_seen() {
     if !root() {
         return;
     }
-    let mut world = World::new(Who::Root);
-    // Not in /tmp, which is another one inside.
-    let outer = tempfile::Builder::new().prefix("stead-box-").tempdir_in("/var").unwrap();
-    let place = outer.path();
-    fs::set_permissions(place, fs::Permissions::from_mode(0o755)).unwrap();
-    fs::create_dir(place.join("project")).unwrap();
-    fs::write(place.join("key"), "secret").unwrap();
-    fs::write(place.join("project/file"), "seen\n").unwrap();
-    world.start();
-    assert_eq!(world.sh(&format!("cat {}/key", place.display())), "secret", "nothing hides it yet");
-    world.stop();
-    let cover = world.path("cover").join(place.strip_prefix("/").unwrap());
-    fs::create_dir_all(&cover).unwrap();
-    rustix::fs::setxattr(&cover, "trusted.overlay.opaque", b"y", rustix::fs::XattrFlags::empty())
-        .unwrap();
-    let Base::Host { show, .. } = &mut world.spec.base else { unreachable!() };
-    show.push(place.join("project"));
-    for _ in 0..2 {
+    for who in everybody() {
+        let mut world = World::new(who);
+        // Not in /tmp, which is another one inside.
+        let outer = tempfile::Builder::new().prefix("stead-box-").tempdir_in("/var").unwrap();
+        let place = outer.path();
+        fs::set_permissions(place, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::create_dir(place.join("project")).unwrap();
+        fs::write(place.join("key"), "secret").unwrap();
+        fs::write(place.join("project/file"), "seen\n").unwrap();
+        let (key, owner) = match who {
+            Who::Root => ("trusted.overlay.opaque", 0),
+            Who::User => ("user.overlay.opaque", common::NOBODY),
+        };
+        for name in ["", "key", "project", "project/file"] {
+            chown(place.join(name), Some(owner), Some(owner)).unwrap();
+        }
         world.start();
-        let script = format!(
-            "cd {}; ls; cat project/file; stat -c %u project; echo changed > project/file",
-            place.display()
-        );
-        let said = world.sh(&script);
-        assert!(said == "project\nseen\n0" || said == "project\nchanged\n0", "{said}");
+        let cat = format!("cat {}/key", place.display());
+        assert_eq!(world.sh(&cat), "secret", "nothing hides it yet");
         world.stop();
+        let cover = world.path("cover").join(place.strip_prefix("/").unwrap());
+        fs::create_dir_all(&cover).unwrap();
+        chown(&cover, Some(owner), Some(owner)).unwrap();
+        rustix::fs::setxattr(&cover, key, b"y", rustix::fs::XattrFlags::empty()).unwrap();
+        // A whole folder of this host that is not there at all.
+        let gone = rustix::fs::FileType::CharacterDevice;
+        let mode = rustix::fs::Mode::empty();
+        rustix::fs::mknodat(rustix::fs::CWD, world.path("cover/opt"), gone, mode, 0).unwrap();
+        let Base::Host { show, .. } = &mut world.spec.base else { unreachable!() };
+        show.push(place.join("project"));
+        for before in ["seen", "changed"] {
+            world.start();
+            let script = format!(
+                "cd {}; ls; cat project/file; stat -c %u project; echo changed > project/file; \
+                 test -e /opt || echo gone",
+                place.display()
+            );
+            assert_eq!(world.sh(&script), format!("project\n{before}\n0\ngone"), "{who:?}");
+            world.stop();
+        }
+        assert_eq!(fs::read_to_string(place.join("project/file")).unwrap(), "seen\n");
+        let upper = world.path("layer/fs").join(place.strip_prefix("/").unwrap());
+        assert_eq!(fs::read_to_string(upper.join("project/file")).unwrap(), "changed\n");
     }
-    assert_eq!(fs::read_to_string(place.join("project/file")).unwrap(), "seen\n");
-    let upper = world.path("layer/fs").join(place.strip_prefix("/").unwrap()).join("project/file");
-    assert_eq!(fs::read_to_string(upper).unwrap(), "changed\n");
 }
 
 #[test]

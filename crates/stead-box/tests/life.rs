@@ -67,14 +67,13 @@ fn exec_hands_on_signals_and_leaves_no_descriptor_open() {
         assert_eq!(child.wait().unwrap().code(), Some(5));
         // A descriptor that the caller forgot to close.
         let leak = fs::File::open("/").unwrap();
+        rustix::io::fcntl_setfd(&leak, rustix::io::FdFlags::empty()).unwrap();
         let mut command = world.exec_command(&[
             "--",
             "sh",
             "-c",
             "ls /proc/self/fd | wc -w; ls -l /proc/self/fd",
         ]);
-        let number = std::os::fd::AsRawFd::as_raw_fd(&leak);
-        let _ = number;
         let said =
             String::from_utf8(command.stdin(Stdio::null()).output().unwrap().stdout).unwrap();
         assert!(said.starts_with("4\n") && !said.contains(" -> /\n"), "{said}");
@@ -233,6 +232,11 @@ fn proc_and_sys_are_closed_and_devices_cannot_be_made() {
             })
             .collect();
         assert_eq!(said, ["0", "0", "end"], "{who:?}");
+        // Ids alone would refuse these writes already; the mounts are there for the day they do not.
+        let covered = world.sh(
+            "awk '$2 == \"/proc/sys\" || $2 == \"/proc/irq\" || $2 == \"/sys\" { print $2, substr($4, 1, 2) }' /proc/self/mounts | sort",
+        );
+        assert_eq!(covered, "/proc/irq ro\n/proc/sys ro\n/sys ro", "{who:?}");
         // Nobody outside is seen, so nobody can be traced or signalled.
         let outside = std::process::id();
         let seen = world.sh(&format!(
