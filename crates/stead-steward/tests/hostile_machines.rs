@@ -263,6 +263,7 @@ async fn what_it_says_of_sessions_that_are_not_its_own_is_not_heard() {
     until(&steward, &session.id, |s| s.exit.is_some()).await;
     steward.machine_up("box");
     until(&steward, &session.id, |s| s.exit.is_none()).await;
+    rig.set("box", machine::Mode::Gone);
     steward.machine_gone("box");
     until(&steward, &session.id, |s| s.exit.is_some()).await;
     victim.check(&rig, &steward).await;
@@ -453,8 +454,8 @@ async fn a_flood_neither_stops_the_steward_nor_fills_its_memory() {
                     let other = format!("{n:014}");
                     if !flood.tell(note)
                         || !flood.tell(Note { id: other, alive: true, ..Note::default() })
-                        || !flood.say(&FromBridge::Channel(99_999, Move::Data(&[0; 30_000])))
-                        || !flood.say(&FromBridge::Bytes(12345, &[0; 100_000]))
+                        || !flood.say(&FromBridge::Channel(99_999, Move::Data(&vec![0; 30_000])))
+                        || !flood.say(&FromBridge::Bytes(12345, &vec![0; 100_000]))
                     {
                         return;
                     }
@@ -473,6 +474,7 @@ async fn a_flood_neither_stops_the_steward_nor_fills_its_memory() {
     }
     let grown = memory().saturating_sub(before);
     assert!(grown < 64 * 1024, "{grown} KiB more");
+    rig.set("box", machine::Mode::Gone);
     steward.machine_gone("box");
     until(&steward, &session.id, |s| s.exit.is_some()).await;
 }
@@ -493,7 +495,7 @@ async fn bytes_without_credit_end_the_stream() {
             let mut first = (20u32 << 20).to_le_bytes().to_vec();
             first.resize(32 * 1024, 0);
             fake.say(&FromBridge::Channel(*channel, Move::Data(&first)));
-            while fake.say(&FromBridge::Channel(*channel, Move::Data(&[0; 32 * 1024]))) {}
+            while fake.say(&FromBridge::Channel(*channel, Move::Data(&vec![0; 32 * 1024]))) {}
             None
         }
         _ => Some(Ok(Value::Null)),

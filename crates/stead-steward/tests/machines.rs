@@ -400,7 +400,7 @@ async fn a_command_without_a_session_has_its_streams_and_status() {
         writer.write_all(&big).await.unwrap();
         writer.shutdown().await.unwrap();
     };
-    let (_, read) = tokio::join!(write, reader.read_to_end(&mut out));
+    let ((), read) = tokio::join!(write, reader.read_to_end(&mut out));
     read.unwrap();
     assert_eq!(out, [b"/\n", &big[..]].concat());
     let mut errors = String::new();

@@ -396,7 +396,7 @@ impl<'a> FromBridge<'a> {
             FromBridge::Inside(inside) => json(out, kind::INSIDE, inside),
             FromBridge::Answer(answer) => json(out, kind::ANSWER, answer),
             FromBridge::Bytes(id, bytes) => {
-                frame::put(out, kind::BYTES, &[&id.to_le_bytes(), bytes])
+                frame::put(out, kind::BYTES, &[&id.to_le_bytes(), bytes]);
             }
             FromBridge::Event(event) => json(out, kind::EVENT, event),
             FromBridge::Channel(channel, what) => what.put(out, *channel),

@@ -150,10 +150,9 @@ impl Channel {
     }
 
     /// Reads once and sends that to the steward.
-    pub fn pass_out(&mut self, number: u32, stream: &mut Stream) -> Flow {
+    pub fn pass_out(&mut self, number: u32, stream: &mut Stream, buf: &mut [u8]) -> Flow {
         let Some(source) = &self.source else { return Flow::On };
-        let mut buf = [0; MAX_DATA];
-        let room = self.credit.min(MAX_DATA);
+        let room = self.credit.min(MAX_DATA).min(buf.len());
         if room == 0 {
             return Flow::On;
         }

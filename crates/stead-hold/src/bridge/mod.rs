@@ -24,7 +24,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use stead_wire::bridge::{Answer, Ask, Asked, Event, FromBridge, Hello, Move, SPOKEN, ToBridge};
+use stead_wire::bridge::{
+    Answer, Ask, Asked, Event, FromBridge, Hello, MAX_DATA, Move, SPOKEN, ToBridge,
+};
 use stead_wire::frame::Frame;
 use stead_wire::handshake;
 use stream::Stream;
@@ -86,6 +88,7 @@ struct Bridge {
     channels: BTreeMap<u32, Channel>,
     starts: Vec<Starting>,
     commands: Vec<Command>,
+    buf: Vec<u8>,
 }
 
 /// Serves a steward until it leaves.
@@ -104,6 +107,7 @@ pub fn serve(options: Options, input: OwnedFd, output: OwnedFd) -> Result<(), Br
         channels: BTreeMap::new(),
         starts: Vec::new(),
         commands: Vec::new(),
+        buf: vec![0; MAX_DATA],
     };
     let result = bridge.run();
     for command in &bridge.commands {
@@ -332,7 +336,7 @@ impl Bridge {
     /// From a hold or a command to the steward.
     fn pass_out(&mut self, number: u32) {
         let Some(channel) = self.channels.get_mut(&number) else { return };
-        match channel.pass_out(number, &mut self.stream) {
+        match channel.pass_out(number, &mut self.stream, &mut self.buf) {
             channel::Flow::On => {}
             channel::Flow::End => {
                 self.stream.say(&FromBridge::Channel(number, Move::End));

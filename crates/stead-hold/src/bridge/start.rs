@@ -111,7 +111,7 @@ impl Starting {
             }
             match run_hold(options, &self.folder) {
                 Ok(stage) => self.stage = stage,
-                Err(why) => return Some(self.failed(why)),
+                Err(why) => return Some(self.failed(&why)),
             }
         }
         let Stage::Hold { child, out, said } = &mut self.stage else { return None };
@@ -132,10 +132,10 @@ impl Starting {
             Ok(Ready::Error(why)) => Err(why),
             Err(_) => Err("the hold ended before it was ready".into()),
         };
-        Some(result.or_else(|why| self.failed(why)))
+        Some(result.or_else(|why| self.failed(&why)))
     }
 
-    fn failed(&self, why: String) -> Result<Run, String> {
+    fn failed(&self, why: &str) -> Result<Run, String> {
         if !self.lived {
             let _ = self.folder.remove();
         }
@@ -172,10 +172,10 @@ fn check(spec: &Spec) -> Result<(), String> {
         return Err(format!("there is no folder \"{folder}\" in the machine"));
     }
     if program.contains('/') {
-        return match spec.cwd.join(program).exists() {
-            true => Ok(()),
-            false => Err(format!("there is no program \"{}\" in the machine", shown(program))),
-        };
+        if spec.cwd.join(program).exists() {
+            return Ok(());
+        }
+        return Err(format!("there is no program \"{}\" in the machine", shown(program)));
     }
     let path = spec.env.get("PATH").map_or("/usr/local/bin:/usr/bin:/bin", String::as_str);
     let found = path.split(':').any(|dir| spec.cwd.join(dir).join(program).is_file());

@@ -21,7 +21,7 @@ pub struct Watch {
     sessions: i32,
     holds: i32,
     known: BTreeMap<String, Known>,
-    by_watch: HashMap<i32, String>,
+    ids: HashMap<i32, String>,
     changed: BTreeSet<String>,
 }
 
@@ -54,7 +54,7 @@ impl Watch {
             sessions,
             holds,
             known: BTreeMap::new(),
-            by_watch: HashMap::new(),
+            ids: HashMap::new(),
             changed: BTreeSet::new(),
         };
         watch.look_everywhere(places);
@@ -112,14 +112,14 @@ impl Watch {
                     return Err(BridgeError::Watch { what, source });
                 }
                 self.touch(name.strip_suffix(".sock").unwrap_or(&name));
-            } else if let Some(id) = self.by_watch.get(&watch).cloned() {
+            } else if let Some(id) = self.ids.get(&watch).cloned() {
                 if what.contains(ReadFlags::IGNORED) {
-                    self.by_watch.remove(&watch);
+                    self.ids.remove(&watch);
                     if let Some(known) = self.known.get_mut(&id) {
                         known.watch = known.watch.filter(|w| *w != watch);
                     }
                     self.touch(&id);
-                } else if !name.ends_with(".tmp") {
+                } else {
                     self.touch(&id);
                 }
             }
@@ -174,6 +174,10 @@ impl Watch {
                 } else if folder.path().exists() {
                     // It is being made: what comes into it is told.
                     self.watch_folder(&id, &folder);
+                    if folder.path().join("spec.json").exists() {
+                        // It came before it could be seen to come.
+                        self.changed.insert(id);
+                    }
                 }
                 continue;
             }
@@ -197,17 +201,13 @@ impl Watch {
         let what = WatchFlags::MOVED_TO | WatchFlags::DELETE | WatchFlags::ONLYDIR;
         if let Ok(watch) = inotify::add_watch(&self.folders, folder.path(), what) {
             known.watch = Some(watch);
-            self.by_watch.insert(watch, id.to_owned());
-            if !folder.path().join("spec.json").exists() {
-                return;
-            }
-            // What came before the watch is seen by the look that follows.
+            self.ids.insert(watch, id.to_owned());
         }
     }
 
     fn unwatch(&mut self, known: &Known) {
         if let Some(watch) = known.watch {
-            self.by_watch.remove(&watch);
+            self.ids.remove(&watch);
             let _ = inotify::remove_watch(&self.folders, watch);
         }
     }

@@ -17,7 +17,7 @@ use stead_wire::bridge::{Ask, Start};
 use stead_wire::session::{Conversation, Run, Spec};
 
 /// How long a life inside may take to begin.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 /// How long a look inside may take.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -31,7 +31,7 @@ pub struct Begun {
 
 impl Machine {
     /// Where things lie inside.
-    pub fn places(&self, link: &Link, core: &Core) -> Places {
+    pub fn places(link: &Link, core: &Core) -> Places {
         Places {
             data: link.inside.data.clone(),
             runtime: link.inside.runtime.clone(),
@@ -72,7 +72,7 @@ impl Machine {
         agent: Option<&str>,
         resume: Option<&Conversation>,
     ) -> Result<Prepared, StewardError> {
-        let places = self.places(link, core);
+        let places = Self::places(link, core);
         crate::environment::for_session(&mut spec.env, &places, &spec.id, &spec.name);
         if agent == Some("claude") && link.inside.uid == 0 {
             // Without it Claude Code refuses to work unasked as root, which here is nobody outside.

@@ -77,18 +77,18 @@ pub struct Link {
 /// What has come in and has not been handled.
 pub struct Incoming {
     decoder: Decoder,
+    buf: Vec<u8>,
 }
 
 impl Incoming {
     /// Reads what there is, waiting for something.
     async fn fill(&mut self, stream: &UnixStream) -> Result<(), String> {
-        let mut buf = [0; 32 * 1024];
         loop {
             stream.readable().await.map_err(|e| e.to_string())?;
-            match stream.try_read(&mut buf) {
+            match stream.try_read(&mut self.buf) {
                 Ok(0) => return Err("its bridge has ended".into()),
                 Ok(n) => {
-                    self.decoder.push(&buf[..n]);
+                    self.decoder.push(&self.buf[..n]);
                     return Ok(());
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
@@ -128,7 +128,7 @@ impl Link {
                 Err(e) => return Err(format!("the stream to its bridge broke: {e}")),
             }
         }
-        let mut incoming = Incoming { decoder: Decoder::new() };
+        let mut incoming = Incoming { decoder: Decoder::new(), buf: vec![0; 32 * 1024] };
         loop {
             incoming.fill(&stream).await?;
             let frame = incoming.decoder.next_frame().map_err(|e| e.to_string())?;

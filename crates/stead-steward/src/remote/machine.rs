@@ -257,7 +257,7 @@ impl Machine {
                 link.close("its machine went down");
             }
             if down {
-                state.notes.clear()
+                state.notes.clear();
             }
             if down { std::mem::take(&mut state.doors) } else { HashMap::new() }
         };
@@ -280,10 +280,9 @@ impl Machine {
             }
         }
         let begun = lock_of(&self.state).task.is_some();
-        if begun || self.core().is_some_and(|core| core.has_sessions_in(&self.name)) {
-            if !self.ask() {
-                self.poke.notify_one();
-            }
+        let needed = begun || self.core().is_some_and(|core| core.has_sessions_in(&self.name));
+        if needed && !self.ask() {
+            self.poke.notify_one();
         }
     }
 
@@ -367,20 +366,18 @@ impl Machine {
         };
         lock_of(&self.state).notes.clear();
         let listed = async {
-            match link.ask::<serde_json::Value>(Ask::List, GREET).await {
-                Err(e) => return Reach::Unknown(check::line(&e.to_string(), 500)),
-                Ok(_) => {
-                    // The answer is that of the stream's reader, which sleeps now.
-                    {
-                        let mut state = lock_of(&self.state);
-                        state.attempts += 1;
-                        // Holds that are no more have no doors.
-                        let State { doors, notes, .. } = &mut *state;
-                        doors.retain(|id, _| notes.get(id).is_some_and(|note| note.alive));
-                    }
-                    self.set_reach(Reach::Connected(link.clone()));
-                }
+            if let Err(e) = link.ask::<serde_json::Value>(Ask::List, GREET).await {
+                return Reach::Unknown(check::line(&e.to_string(), 500));
             }
+            {
+                // The answer is that of the stream's reader, which sleeps now.
+                let mut state = lock_of(&self.state);
+                state.attempts += 1;
+                // Holds that are no more have no doors.
+                let State { doors, notes, .. } = &mut *state;
+                doors.retain(|id, _| notes.get(id).is_some_and(|note| note.alive));
+            }
+            self.set_reach(Reach::Connected(link.clone()));
             self.catch_up(&link).await;
             self.unwanted().await;
             Reach::Unasked

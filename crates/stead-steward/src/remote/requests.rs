@@ -22,7 +22,7 @@ const FLUSH: Duration = Duration::from_secs(2);
 /// How long a command inside may take to begin.
 const BEGIN: Duration = Duration::from_secs(30);
 /// How long all copies of a machine's sessions may take before it is stopped.
-const LAST_COPIES: Duration = Duration::from_secs(60);
+const LAST_COPIES: Duration = Duration::from_mins(1);
 
 /// A command to run inside a machine, without a session.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -1,5 +1,5 @@
 //! "Machines": folders with a real bridge that is started and killed as the test says.
-#![allow(dead_code, missing_docs)]
+#![allow(dead_code, missing_docs, clippy::unused_self)]
 
 use async_trait::async_trait;
 use rustix::process::{Pid, Signal, kill_process};
