@@ -116,7 +116,7 @@ pub struct Named {
 /// `stead run`.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// Machine to run on; this host by default
+    /// Machine to run on; this host by default. "scratch" is a sandbox that needs no stead.toml
     #[arg(short, long, default_value = "host")]
     pub machine: String,
     /// The session's name; made up when absent
@@ -137,9 +137,12 @@ pub struct Run {
     /// When it is started again by itself
     #[arg(long, value_enum, default_value = "resume")]
     pub restart: RestartWord,
-    /// Folder to start in; this one by default
+    /// Folder to start in; this one by default. On a machine: a folder there
     #[arg(short = 'C', long)]
     pub cwd: Option<PathBuf>,
+    /// A variable for the command; on a machine nothing else of this environment goes with it
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = variable)]
+    pub env: Vec<(String, String)>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub json: Json,
@@ -403,9 +406,12 @@ pub struct Attach {
 /// `stead ls`.
 #[derive(Debug, Args)]
 pub struct Ls {
-    /// Only sessions on this machine
+    /// Only this machine and its sessions
     #[arg(short, long)]
     pub machine: Option<String>,
+    /// Only machines
+    #[arg(long)]
+    pub machines: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub json: Json,
@@ -645,11 +651,14 @@ pub struct Man {
     pub folder: PathBuf,
 }
 
-/// Reads `NAME=VALUE`.
+/// Reads `NAME=VALUE`, or `NAME` for one that is set here.
 fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("a variable is written NAME=VALUE".into()),
+        None if !text.is_empty() => std::env::var(text)
+            .map(|value| (text.to_owned(), value))
+            .map_err(|_| format!("{text} is not set here: write {text}=VALUE")),
+        _ => Err("a variable is written NAME=VALUE, or NAME to hand on the one that is set here".into()),
     }
 }
 

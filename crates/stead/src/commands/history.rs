@@ -4,7 +4,7 @@ use super::print;
 use crate::cli::{Export, ExportFormat, Logs, Replay};
 use crate::failure::{Failure, Outcome};
 use crate::present;
-use crate::resolve::{self, Found};
+use crate::resolve::{self, Found, path_part};
 use crate::steward::Steward;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::inotify;
@@ -17,23 +17,38 @@ use stead_hold::clock::now_ms;
 use stead_hold::history::{Item, Reader, cast};
 use stead_hold::launch;
 use stead_hold::term::Plain;
-use stead_wire::message::Ask;
+use stead_wire::message::{Ask, Attach, Purpose, ToClient};
+use stead_wire::session::Session;
 
 /// How long a hold has to write what it has not written yet.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The session with all its history on disk.
-fn written(name: &str) -> Result<Found, Failure> {
-    let steward = Steward::of_user()?;
-    let found = resolve::session(&steward, name)?;
-    if found.session.exit.is_none() {
-        let _ = client::ask::<Value>(&found.socket, Ask::Flush, PATIENCE);
-    }
+fn written(steward: &Steward, name: &str) -> Result<Found, Failure> {
+    let found = resolve::session(steward, name)?;
+    bring(steward, &found.session)?;
     Ok(found)
 }
 
+/// Sees to it that all of a session's history is on this host's disk. What cannot be brought from its machine is told.
+pub fn bring(steward: &Steward, session: &Session) -> Result<(), Failure> {
+    if session.exit.is_none() {
+        let socket = steward.places().hold_socket(&session.id);
+        let _ = client::ask::<Value>(&socket, Ask::Flush, PATIENCE);
+    }
+    if session.machine != "host" {
+        let path = format!("/v1/sessions/{}/sync", path_part(&session.id));
+        if let Some(why) = steward.post::<Option<String>>(&path, &())? {
+            let why = present::clean(&why);
+            eprintln!("[what is shown of {} may be old: {why}]", session.name);
+        }
+    }
+    Ok(())
+}
+
 pub fn logs(args: &Logs) -> Outcome {
-    let found = written(&args.name)?;
+    let steward = Steward::of_user()?;
+    let found = written(&steward, &args.name)?;
     let mut plain = (!args.raw).then(Plain::default);
     let (mut text, mut shown) = (Vec::new(), Vec::new());
     let mut no_c1 = present::NoC1::default();
@@ -65,19 +80,66 @@ pub fn logs(args: &Logs) -> Outcome {
             }
         }
         match &mut watch {
-            Some(watch) if !over => watch.wait(&found)?,
+            Some(watch) if !over => watch.wait(&steward, &found)?,
             _ => return Ok(0),
         }
     }
 }
 
 /// Waits for more history.
-struct Watch {
+enum Watch {
+    Near(Near),
+    /// In a machine: the hold's own words, and then its history is brought.
+    Far(Option<Box<client::Connection>>),
+}
+
+impl Watch {
+    fn new(found: &Found) -> Result<Self, Failure> {
+        if found.session.machine == "host" {
+            return Near::new(found).map(Watch::Near);
+        }
+        let look = Attach { read_only: true, ..Attach::default() };
+        let opened = client::Connection::open(&found.socket, Purpose::Attach(look));
+        Ok(Watch::Far(opened.ok().map(|(connection, _)| Box::new(connection))))
+    }
+
+    /// Whether all there will ever be has been written.
+    fn over(&self, found: &Found) -> Result<bool, Failure> {
+        match self {
+            Watch::Near(near) => near.over(found),
+            Watch::Far(connection) => Ok(connection.is_none() || found.folder.exit()?.is_some()),
+        }
+    }
+
+    fn wait(&mut self, steward: &Steward, found: &Found) -> Result<(), Failure> {
+        let connection = match self {
+            Watch::Near(near) => return near.wait(found),
+            Watch::Far(connection) => connection,
+        };
+        if let Some(hold) = connection {
+            let over = match hold.next_message() {
+                Ok(ToClient::Exited(_)) | Err(_) => true,
+                Ok(_) => {
+                    // What has come meanwhile is brought with the same.
+                    while let Ok(Some(_)) = hold.buffered() {}
+                    false
+                }
+            };
+            if over {
+                *connection = None;
+            }
+        }
+        bring(steward, &found.session)
+    }
+}
+
+/// On this host: its folder.
+struct Near {
     folder: rustix::fd::OwnedFd,
     hold: Option<std::os::fd::OwnedFd>,
 }
 
-impl Watch {
+impl Near {
     fn new(found: &Found) -> Result<Self, Failure> {
         let folder = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)
             .map_err(io::Error::from)?;
@@ -87,7 +149,7 @@ impl Watch {
         inotify::add_watch(&folder, found.folder.path(), inotify::WatchFlags::MOVED_TO)
             .map_err(io::Error::from)?;
         let hold = found.folder.run()?.and_then(|run| launch::watch(&run));
-        Ok(Watch { folder, hold })
+        Ok(Near { folder, hold })
     }
 
     /// Whether all there will ever be has been written.
@@ -117,7 +179,8 @@ pub fn replay(args: &Replay) -> Outcome {
             "--speed takes a number above 0, such as 2 for twice as fast",
         ));
     }
-    let found = written(&args.name)?;
+    let steward = Steward::of_user()?;
+    let found = written(&steward, &args.name)?;
     let mut items = Reader::open(&found.folder.history())?.from(0);
     let mut filter = stead_hold::term::QueryFilter::default();
     let mut last: Option<u64> = None;
@@ -142,7 +205,8 @@ pub fn replay(args: &Replay) -> Outcome {
 }
 
 pub fn export(args: &Export) -> Outcome {
-    let found = written(&args.name)?;
+    let steward = Steward::of_user()?;
+    let found = written(&steward, &args.name)?;
     let history = found.folder.history();
     let mut out: Box<dyn Write> = match &args.output {
         Some(path) => Box::new(io::BufWriter::new(

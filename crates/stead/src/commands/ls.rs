@@ -2,27 +2,95 @@
 
 use super::{print, print_json};
 use crate::cli::Ls;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::present;
 use crate::steward::Steward;
 use std::fmt::Write as _;
 use stead_hold::clock::now_ms;
+use stead_machine::model::Phase;
+use stead_steward::machines::api::Shown;
 use stead_wire::session::Session;
 
 pub fn run(args: &Ls) -> Outcome {
     let steward = Steward::of_user()?;
+    if args.machines {
+        let machines = machines_of(&steward, args.machine.as_deref())?;
+        if args.json.json {
+            print_json(&machines)?;
+        } else {
+            print(machine_table(&machines, now_ms(), present::color()).as_bytes())?;
+        }
+        return Ok(0);
+    }
     let mut sessions: Vec<Session> = steward.get("/v1/sessions")?;
     if let Some(machine) = &args.machine {
         sessions.retain(|session| &session.machine == machine);
     }
     if args.json.json {
         print_json(&sessions)?;
-    } else if sessions.is_empty() {
-        print(b"no sessions; stead run starts one\n")?;
-    } else {
-        print(table(&sessions, now_ms(), present::width(), present::color()).as_bytes())?;
+        return Ok(0);
     }
+    let machines = machines_of(&steward, args.machine.as_deref())?;
+    let color = present::color();
+    let mut out = String::new();
+    // Who has no machines need not hear of them.
+    if machines.iter().any(|machine| machine.name != "host") {
+        out.push_str(&machine_table(&machines, now_ms(), color));
+        out.push('\n');
+    }
+    if sessions.is_empty() {
+        out.push_str("no sessions; stead run starts one\n");
+    } else {
+        out.push_str(&table(&sessions, now_ms(), present::width(), color));
+    }
+    print(out.as_bytes())?;
     Ok(0)
+}
+
+fn machines_of(steward: &Steward, only: Option<&str>) -> Result<Vec<Shown>, Failure> {
+    let mut machines: Vec<Shown> = steward.get("/v1/machines")?;
+    if let Some(name) = only {
+        machines.retain(|machine| machine.name == name);
+    }
+    Ok(machines)
+}
+
+/// A line a machine, in columns, and below it what a person should know of it.
+fn machine_table(machines: &[Shown], now: u64, color: bool) -> String {
+    let longest = |of: &dyn Fn(&Shown) -> usize, least: usize| {
+        machines.iter().map(of).max().unwrap_or(0).max(least)
+    };
+    let name = longest(&|m| m.name.len(), 7).min(32);
+    let engine = longest(&|m| m.engine.len(), 6).min(16);
+    let mut out = String::new();
+    let head = format!(
+        "{:name$}  {:engine$}  {:7}  {:>4}  {:15}  IMAGE",
+        "MACHINE", "ENGINE", "STATE", "AGE", "ADDRESS"
+    );
+    let _ = writeln!(out, "{}", present::paint(&head, "2", color));
+    for machine in machines {
+        let (word, sgr, why) = match &machine.phase {
+            Phase::Running => ("running", "32", None),
+            Phase::Stopped => ("stopped", "2", None),
+            Phase::Partial(why) => ("partial", "31", Some(why)),
+            Phase::Unknown(why) => ("unknown", "35", Some(why)),
+        };
+        let age = machine.since.map(|since| present::age(since, now)).unwrap_or_default();
+        let address = machine.address.map(|address| address.to_string()).unwrap_or_default();
+        let image = machine.declared.as_ref().map_or("", |declared| declared.image.as_str());
+        let line = format!(
+            "{:name$}  {:engine$}  {}  {age:>4}  {address:15}  {}",
+            present::cut(&machine.name, name),
+            present::cut(&machine.engine, engine),
+            present::paint(&format!("{word:7}"), sgr, color),
+            present::clean(image),
+        );
+        let _ = writeln!(out, "{}", line.trim_end());
+        for note in why.into_iter().chain(&machine.notes) {
+            let _ = writeln!(out, "  {}", present::clean(note));
+        }
+    }
+    out
 }
 
 /// A line a session, in columns.

@@ -7,12 +7,69 @@ use crate::present;
 use crate::resolve::path_part;
 use crate::steward::Steward;
 use hyper::Method;
-use stead_machine::model::{Change, ChangeKind};
+use stead_machine::model::{Change, ChangeKind, Phase};
 use stead_steward::machines::api;
 
 /// Where a machine is on the steward's interface.
 pub fn path(machine: &str) -> String {
     format!("/v1/machines/{}", path_part(machine))
+}
+
+/// A machine that runs: started if it is stopped, made if the stead file declares it or it is a scratch machine.
+///
+/// # Errors
+/// If there is none of this name, or it cannot be had.
+pub fn ready(steward: &Steward, name: &str, json: bool) -> Result<api::Shown, Failure> {
+    let shown = match steward.get::<api::Shown>(&path(name)) {
+        Ok(shown) => shown,
+        Err(failure) if failure.code() == Some("not-found") => return make(steward, name, failure),
+        Err(failure) => return Err(failure),
+    };
+    match &shown.phase {
+        Phase::Running => Ok(shown),
+        Phase::Stopped => {
+            let up = format!("{}/up", path(name));
+            work::quietly(steward, Method::POST, &up, None::<&()>, json)?;
+            steward.get(&path(name))
+        }
+        Phase::Partial(why) => Err(Failure::failed(format!("machine \"{name}\" is not whole: {why}"))
+            .help(format!("stead up {name} finishes it, stead destroy {name} removes it"))),
+        Phase::Unknown(why) => {
+            Err(Failure::failed(format!("what machine \"{name}\" does cannot be told: {why}")))
+        }
+    }
+}
+
+/// Makes a machine that is not there.
+fn make(steward: &Steward, name: &str, missing: Failure) -> Result<api::Shown, Failure> {
+    let file = crate::stead_file::read_if_there()?;
+    let declared = file.and_then(|file| {
+        file.declaration.machines.contains_key(name).then_some(api::Declared {
+            declaration: file.declaration,
+            owner: file.owner,
+            only: Vec::new(),
+        })
+    });
+    if declared.is_none() && name != "scratch" && !name.starts_with("scratch-") {
+        return Err(missing.help(
+            "stead ls shows the machines there are; declare it in stead.toml, or use one called \"scratch\" \
+             (or scratch-...), which needs no file",
+        ));
+    }
+    let body = api::Make { name: name.to_owned(), declared };
+    let done = work::quietly(steward, Method::POST, "/v1/machines", Some(&body), false)?;
+    Ok(serde_json::from_value(done)?)
+}
+
+/// Where a folder of this host is inside a machine that shares it.
+pub fn inside(machine: &api::Shown, here: &std::path::Path) -> Option<std::path::PathBuf> {
+    let shares = &machine.declared.as_ref()?.shares;
+    let share = shares
+        .iter()
+        .filter(|share| here.starts_with(&share.host))
+        .max_by_key(|share| share.host.as_os_str().len())?;
+    let rest = here.strip_prefix(&share.host).ok()?;
+    Some(if rest.as_os_str().is_empty() { share.inside.clone() } else { share.inside.join(rest) })
 }
 
 /// Whether there is a machine of this name.

@@ -1,6 +1,6 @@
 //! `stead run`.
 
-use super::{attach, print, print_json, wait};
+use super::{attach, machine, print, print_json, wait};
 use crate::cli::{RestartWord, Run};
 use crate::failure::{Failure, Outcome};
 use crate::steward::Steward;
@@ -14,11 +14,20 @@ pub fn run(args: &Run) -> Outcome {
         return Err(Failure::misused("there is no terminal to show the session in")
             .help("start it with -d, or wait for its end with --wait"));
     }
-    let cwd = match &args.cwd {
-        Some(dir) => std::path::absolute(dir)?,
-        None => std::env::current_dir()?,
-    };
     let steward = Steward::of_user()?;
+    let here = || std::env::current_dir();
+    let cwd = if args.machine == "host" {
+        match &args.cwd {
+            Some(dir) => std::path::absolute(dir)?,
+            None => here()?,
+        }
+    } else {
+        let machine = machine::ready(&steward, &args.machine, args.json.json)?;
+        match &args.cwd {
+            Some(dir) => dir.clone(),
+            None => machine::inside(&machine, &here()?).unwrap_or_default(),
+        }
+    };
     let session: Session = steward.post(
         "/v1/sessions",
         &Create {
@@ -28,6 +37,7 @@ pub fn run(args: &Run) -> Outcome {
             command: args.command.clone(),
             cwd,
             env: environment()?,
+            set_env: args.env.iter().cloned().collect(),
             size: attach::terminal_size().unwrap_or_default(),
             restart: match args.restart {
                 RestartWord::Never => Restart::Never,

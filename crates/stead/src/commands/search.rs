@@ -6,17 +6,11 @@ use crate::failure::{Failure, Outcome};
 use crate::present;
 use crate::resolve;
 use crate::steward::Steward;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::ops::ControlFlow;
-use std::time::Duration;
-use stead_hold::client;
 use stead_hold::clock::now_ms;
 use stead_hold::history::search::{self, Options, Pattern};
-use stead_wire::message::Ask;
 use stead_wire::session::Session;
-
-/// How long a hold has to write what it has not written yet.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 pub fn run(args: &Search) -> Outcome {
     let pattern = if args.regex {
@@ -46,13 +40,10 @@ pub fn run(args: &Search) -> Outcome {
     let color = present::color();
     let now = now_ms();
     for session in sessions {
-        if session.exit.is_none() {
-            let socket = steward.places().hold_socket(&session.id);
-            let _ = client::ask::<Value>(&socket, Ask::Flush, PATIENCE);
-        }
         if left == 0 {
             break;
         }
+        super::history::bring(&steward, &session)?;
         let mut broken = None;
         let folder = steward.places().session(&session.id);
         let result = search::search(&folder.history(), &pattern, &Options::default(), |line| {

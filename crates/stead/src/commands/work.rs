@@ -30,47 +30,70 @@ pub fn follow(
     json: bool,
 ) -> Result<Value, Failure> {
     let mut show = Show::new(json);
+    let done = watch(steward, method, path, body, &mut show)?;
+    if json {
+        print_json(&Line::Done { done: done.clone() })?;
+    }
+    Ok(done)
+}
+
+/// As [`follow`], for work that a person did not ask for by name: its result is not printed.
+///
+/// # Errors
+/// Why it was not done.
+pub fn quietly(
+    steward: &Steward,
+    method: Method,
+    path: &str,
+    body: Option<&impl Serialize>,
+    json: bool,
+) -> Result<Value, Failure> {
+    let mut show = Show::new(json);
+    show.only_bars = true;
+    watch(steward, method, path, body, &mut show)
+}
+
+fn watch(
+    steward: &Steward,
+    method: Method,
+    path: &str,
+    body: Option<&impl Serialize>,
+    show: &mut Show,
+) -> Result<Value, Failure> {
+    let mut outcome = Err(Failure::failed("the steward went away before the work was done")
+        .help("ask for the same again: what was begun is finished or undone"));
     for line in steward.lines_of(method, path, body)? {
         match serde_json::from_slice::<Line>(&line) {
-            Ok(Line::Event(event)) if json => print_json(&event)?,
-            Ok(Line::Event(event)) => show.event(&event),
-            Ok(Line::Done { done }) => {
-                show.clear();
-                if json {
-                    print_json(&Line::Done { done: done.clone() })?;
-                }
-                return Ok(done);
-            }
-            Ok(Line::Problem { problem }) => {
-                show.clear();
-                return Err(problem.into());
-            }
+            Ok(Line::Event(event)) => show.event(&event)?,
+            Ok(Line::Done { done }) => outcome = Ok(done),
+            Ok(Line::Problem { problem }) => outcome = Err(problem.into()),
             // An event of a later version.
             Err(_) => {}
         }
     }
     show.clear();
-    Err(Failure::failed("the steward went away before the work was done")
-        .help("ask for the same again: what was begun is finished or undone"))
+    outcome
 }
 
 /// What a person sees meanwhile.
 struct Show {
     bars: Option<MultiProgress>,
     of: HashMap<String, ProgressBar>,
-    quiet: bool,
+    json: bool,
+    /// Nothing is printed where there are no bars.
+    only_bars: bool,
 }
 
 impl Show {
     fn new(json: bool) -> Self {
         let bars = (!json && std::io::stderr().is_terminal())
             .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
-        Show { bars, of: HashMap::new(), quiet: json }
+        Show { bars, of: HashMap::new(), json, only_bars: false }
     }
 
-    fn event(&mut self, event: &Event) {
-        if self.quiet {
-            return;
+    fn event(&mut self, event: &Event) -> Result<(), Failure> {
+        if self.json {
+            return if self.only_bars { Ok(()) } else { print_json(event) };
         }
         let machine = present::clean(&event.machine);
         match &event.what {
@@ -95,6 +118,7 @@ impl Show {
                 }
             }
         }
+        Ok(())
     }
 
     fn say(&mut self, event: &Event, machine: &str, what: &str) {
@@ -114,6 +138,7 @@ impl Show {
     fn tell(&self, line: &str) {
         match &self.bars {
             Some(bars) => drop(bars.println(line)),
+            None if self.only_bars => {}
             None => eprintln!("{line}"),
         }
     }
