@@ -141,7 +141,7 @@ async fn what_changed_since_the_plan_is_not_done() {
     let plan = world.plan(&other).await;
     // Somebody destroys it before the plan is applied.
     world.manager.destroy("one").await.unwrap();
-    let (summary, failed) = world.manager.apply(plan, Selection::All, 1).to_its_end().await;
+    let (summary, failed) = world.manager.apply(plan, Selection::All, 1).wait().await;
     assert_eq!(summary.failed, 1);
     assert_eq!(failed, ["one: stop was planned, it is create now; plan again"]);
     assert!(world.simple.residue().is_empty());
@@ -207,7 +207,7 @@ async fn a_damaged_record_stops_everything_but_looking() {
     for file in [declared(&["one"]), declared(&[])] {
         let plan = world.plan(&file).await;
         assert_eq!(plan.counts.unknown, 1, "{plan}");
-        let (summary, _) = world.manager.apply(plan, Selection::All, 1).to_its_end().await;
+        let (summary, _) = world.manager.apply(plan, Selection::All, 1).wait().await;
         assert_eq!(summary.skipped, 1);
     }
     assert!(matches!(world.manager.destroy("one").await, Err(Error::Damaged { .. })));
