@@ -8,6 +8,9 @@ use std::process::Stdio;
 use stead_file::size::Size;
 use tokio::task::JoinSet;
 
+/// How long to wait for what may never come, before the check fails instead of hanging.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// Most steps that an operation may have.
 const MOST_STEPS: usize = 100;
 
@@ -153,7 +156,8 @@ pub(super) async fn stop_ends_processes(bench: &dyn Bench) -> Checked {
         machine.stop().await?;
         // The end of the stream: nobody has it open any more.
         let mut rest = Vec::new();
-        stdout.read_to_end(&mut rest).await?;
+        let ended = tokio::time::timeout(PATIENCE, stdout.read_to_end(&mut rest)).await;
+        must(ended.is_ok(), || "it was stopped, and what ran in it still runs".into())?;
     }
     let status = child.wait().await?;
     must(!status.success(), || "what was killed says that it ended well".into())?;

@@ -8,6 +8,9 @@ use stead_file::size::Size;
 
 const OWNER: &str = "site (/site/stead.toml)";
 
+/// Something done to what a plan is made from.
+type Tamper = Box<dyn Fn(&mut Given)>;
+
 /// What a plan is made from, in the hands of a test.
 struct Given {
     declared: Declaration,
@@ -154,7 +157,7 @@ fn a_plan_reads_well() {
 
 #[test]
 fn what_cannot_be_seen_is_never_touched() {
-    let blind: [Box<dyn Fn(&mut Given)>; 6] = [
+    let blind: [Tamper; 6] = [
         Box::new(|g| {
             g.observed.insert("sandbox".into(), Err(EngineError::Unreachable("gone".into())));
         }),

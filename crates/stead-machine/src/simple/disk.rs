@@ -134,7 +134,8 @@ impl Folder {
     /// The first time from this one on that no snapshot has.
     pub(super) fn free_time(&self, now: u64) -> Result<u64> {
         let taken: BTreeSet<u64> = self.snapshots()?.into_iter().map(|s| s.at).collect();
-        Ok((now..).find(|at| !taken.contains(at)).unwrap_or(now))
+        let last = now + taken.len() as u64;
+        Ok((now..=last).find(|at| !taken.contains(at)).unwrap_or(last))
     }
 
     pub(super) fn snapshot(&self, about: &Snapshot, steps: &Steps) -> Result<()> {

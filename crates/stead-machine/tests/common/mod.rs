@@ -43,7 +43,7 @@ impl World {
 
     pub async fn apply(&self, declared: &Declaration) -> (Summary, Vec<String>) {
         let plan = self.plan(declared).await;
-        self.manager.apply(plan, Selection::All, 4).to_its_end().await
+        self.manager.apply(plan, Selection::All, 4).wait().await
     }
 
     /// Applies, and says what is wrong if all is not as declared then.
