@@ -6,7 +6,7 @@ use super::state::{Store, read_state};
 use super::{Programs, disk, files, identity, image, running, state};
 use stead_box::cgroup::Probe;
 use stead_box::spec::{Base, Limits, Peer, Running};
-use stead_box::{cgroup, hide, net};
+use stead_box::{cgroup, enter, hide, net};
 use stead_machine::engine::Result;
 use stead_machine::model::{Observed, Phase, Wanted};
 use stead_machine::{EngineError, Steps};
@@ -317,9 +317,16 @@ impl Core {
         self.write_made(after, reseed)?;
         if restart {
             self.start(after, steps)?;
-        } else if runs && made::rules_differ(before, after) {
-            steps.step("change its network rules")?;
-            self.put_rules(after)?;
+        } else if runs {
+            if made::rules_differ(before, after) {
+                steps.step("change its network rules")?;
+                self.put_rules(after)?;
+            }
+            if before.declared.env != after.declared.env {
+                steps.step("change its environment")?;
+                enter::set_environment(&self.place.run(&after.name), &after.declared.env)
+                    .map_err(|e| EngineError::Failed(e.to_string()))?;
+            }
         }
         Ok(())
     }

@@ -105,7 +105,7 @@ impl Engine for Sandbox {
     async fn exec(&self, name: &str, exec: &Exec) -> Result<std::process::Command> {
         let (name, exec) = (name.to_owned(), exec.clone());
         self.blocking(move |core| {
-            let made = core.made(&name)?;
+            core.made(&name)?;
             if core.running(&name)?.is_none() {
                 return Err(EngineError::NotNow(format!("\"{name}\" does not run")));
             }
@@ -113,7 +113,7 @@ impl Engine for Sandbox {
             if let Some(cwd) = &exec.cwd {
                 command.arg("--cwd").arg(cwd);
             }
-            for (key, value) in made.wanted.declared.env.iter().chain(&exec.env) {
+            for (key, value) in &exec.env {
                 command.arg("--env").arg(format!("{key}={value}"));
             }
             command.arg("--").args(&exec.command);

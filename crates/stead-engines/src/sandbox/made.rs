@@ -83,6 +83,7 @@ pub fn spec(
         cgroup: cgroup(wanted),
         net: Some(net(wanted, peers)),
         nested: declared.nested,
+        env: declared.env.clone(),
     }
 }
 
