@@ -5,13 +5,14 @@ use super::made::{self, Made, disk_of};
 use super::place::Place;
 use super::state::{Store, read_state};
 use super::{Programs, disk, files, identity, image, running, still};
+use std::sync::{Mutex, PoisonError};
 use stead_box::cgroup;
 use stead_box::cgroup::Probe;
+use stead_box::enter;
 use stead_box::spec::{Limits, Running};
 use stead_machine::engine::Result;
 use stead_machine::model::Wanted;
 use stead_machine::{EngineError, Steps};
-use std::sync::{Mutex, PoisonError};
 
 /// The engine, without its trait.
 pub struct Core {
@@ -177,9 +178,16 @@ impl Core {
         self.write_made(after, reseed)?;
         if restart {
             self.start_claimed(after, steps, &claim)?;
-        } else if runs && made::rules_differ(before, after) {
-            steps.step("change its network rules")?;
-            self.put_rules(after)?;
+        } else if runs {
+            if made::rules_differ(before, after) {
+                steps.step("change its network rules")?;
+                self.put_rules(after)?;
+            }
+            if before.declared.env != after.declared.env {
+                steps.step("change its environment")?;
+                enter::set_environment(&self.place.run(&after.name), &after.declared.env)
+                    .map_err(|e| EngineError::Failed(e.to_string()))?;
+            }
         }
         // Those who are its neighbours no more.
         self.tell_peers(before);

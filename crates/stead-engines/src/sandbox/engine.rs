@@ -5,12 +5,12 @@ use super::made;
 use super::state::{layer_path, read_state};
 use super::{Sandbox, diff, disk};
 use async_trait::async_trait;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use stead_box::net;
 use stead_machine::engine::{Engine, Exec, Result};
 use stead_machine::model::{Abilities, Ability, Change, Observed, Remark, Snapshot, Wanted};
 use stead_machine::{EngineError, Steps};
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
 
 impl Sandbox {
     async fn blocking<T: Send + 'static>(
@@ -46,7 +46,9 @@ impl Engine for Sandbox {
             snapshots: Ability::Yes,
             live_snapshots: match self.core.can_limit() {
                 Ok(()) => Ability::Yes,
-                Err(why) => Ability::No(format!("its processes cannot be made to stand still: {why}")),
+                Err(why) => {
+                    Ability::No(format!("its processes cannot be made to stand still: {why}"))
+                }
             },
             memory_snapshots: Ability::No(
                 "the memory of processes that share this host's kernel cannot be kept".into(),
@@ -105,7 +107,7 @@ impl Engine for Sandbox {
     async fn exec(&self, name: &str, exec: &Exec) -> Result<std::process::Command> {
         let (name, exec) = (name.to_owned(), exec.clone());
         self.blocking(move |core| {
-            let made = core.made(&name)?;
+            core.made(&name)?;
             if core.running(&name)?.is_none() {
                 return Err(EngineError::NotNow(format!("\"{name}\" does not run")));
             }
@@ -113,7 +115,7 @@ impl Engine for Sandbox {
             if let Some(cwd) = &exec.cwd {
                 command.arg("--cwd").arg(cwd);
             }
-            for (key, value) in made.wanted.declared.env.iter().chain(&exec.env) {
+            for (key, value) in &exec.env {
                 command.arg("--env").arg(format!("{key}={value}"));
             }
             command.arg("--").args(&exec.command);
@@ -239,7 +241,9 @@ fn remarks(core: &Core, wanted: &Wanted) -> Vec<Remark> {
         ));
     }
     let limits = made::limits(declared);
-    if limits != stead_box::spec::Limits::default() && let Err(why) = core.can_limit_these(&limits) {
+    if limits != stead_box::spec::Limits::default()
+        && let Err(why) = core.can_limit_these(&limits)
+    {
         refuse(format!("memory, cpus, processes: {why}"));
     }
     for share in &declared.shares {
