@@ -133,7 +133,7 @@ pub trait Engine: Send + Sync + 'static {
     /// If nobody listens there, or the machine does not run.
     async fn connect(&self, name: &str, port: u16) -> Result<OwnedFd>;
 
-    /// A machine's snapshots, oldest first.
+    /// A machine's snapshots, oldest first. No two have the same time.
     ///
     /// # Errors
     /// If they cannot be read.

@@ -26,6 +26,7 @@ impl Manager {
     /// If the records or operations cannot be read.
     pub async fn recover(&self, patience: Duration) -> Result<Recovered, Error> {
         self.0.operations.refresh()?;
+        self.0.records.tidy()?;
         let mut found = Recovered::default();
         let listing = self.0.records.list()?;
         for (name, damaged) in &listing.damaged {
