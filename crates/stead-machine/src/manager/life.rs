@@ -73,15 +73,12 @@ impl Work {
                 there: self.manager.engines().keys().cloned().collect::<Vec<_>>().join(", "),
             });
         };
-        match self.manager.look_on(on.as_ref(), name, None).await? {
-            None => Ok(()),
-            Some(_) => {
-                let why = format!(
-                    "engine {engine} has a machine of this name that Stead has no record of"
-                );
-                Err(Error::refused(name, why))
-            }
+        if self.manager.look_on(on.as_ref(), name, None).await?.is_some() {
+            let why =
+                format!("engine {engine} has a machine of this name that Stead has no record of");
+            return Err(Error::refused(name, why));
         }
+        Ok(())
     }
 
     /// Has the engine make it, or finish it. Stopped.

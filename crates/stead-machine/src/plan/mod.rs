@@ -249,13 +249,7 @@ impl Plan {
 
     /// 0 if all is as declared, 1 if a machine cannot be told or what is declared cannot be done, 3 if there are changes.
     pub fn exit_status(&self) -> i32 {
-        if self.has_changes() {
-            3
-        } else if self.counts.blocked + self.counts.unknown > 0 {
-            1
-        } else {
-            0
-        }
+        if self.has_changes() { 3 } else { (self.counts.blocked + self.counts.unknown > 0).into() }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::super::model::{Event, Model};
 use super::super::picture::Picture;
-use super::fixture::{NOW, frame, model, picture, press, session, text};
+use super::fixture::{NOW, frame, machine, model, picture, press, session, text, with_machines};
+use stead_machine::model::Phase;
 use ratatui::style::{Color, Modifier};
 use ratatui::text::{Line, Span};
 use stead_wire::status::State;
@@ -54,6 +55,35 @@ Do you want to proceed?
 enter attach  n new  x kill  d remove  r rename  / filter  ? help  q quit
 ";
     assert_eq!(seen.trim_end(), expected.trim_matches('\n'));
+}
+
+#[test]
+fn machines_at_80x24() {
+    let mut model = with_machines();
+    let mut gone = machine("web", Phase::Unknown("engine sandbox does not answer".into()));
+    gone.notes.push("its disk is full".into());
+    let machines = model.machines.iter().cloned().chain([gone]).collect();
+    model.update(Event::Machines(machines));
+    press(&mut model, "pG<up>");
+    let expected = r"
+stead  5 sessions, 1 waiting
+host  4 sessions, 1 waiting
+  ! waiting  fix-login claude     2m permission: Bash(npm test)
+  ? unknown  top       htop       1h
+  * running  refactor  codex     12s Moving the parser
+  x exit 101 tests     htop       1d /usr/bin/htop
+  bench  sandbox running  1 session
+  - idle     nightly   opencode   2h
+> lab  sandbox stopped  0 sessions
+  web  sandbox unknown  0 sessions  engine sandbox does not answer; its disk is
+";
+    let seen = text(&model, 80, 24);
+    assert!(seen.starts_with(expected.trim_matches('\n')), "{seen}");
+    let keys = "u start  d stop  n new session  / filter  ? help  q quit";
+    assert_eq!(seen.lines().last(), Some(keys));
+    press(&mut model, "kkd");
+    let asked = "stop bench? its session ends; its state stays  y/n";
+    assert_eq!(text(&model, 80, 24).lines().last(), Some(asked));
 }
 
 #[test]
