@@ -25,7 +25,7 @@ impl SimpleBench {
         let folder = tempfile::tempdir().unwrap();
         let simple = Simple::open(folder.path()).unwrap();
         let engine = wrap(Arc::new(simple.clone()));
-        SimpleBench { folder: folder, simple, engine }
+        SimpleBench { folder, simple, engine }
     }
 }
 

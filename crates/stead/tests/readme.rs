@@ -30,9 +30,9 @@ fn is_as_shown(said: &str, shown: &str) -> bool {
     let Some(mut rest) = said.strip_prefix(parts.next().unwrap_or_default()) else { return false };
     let mut closed = true;
     for part in parts {
-        let Some(at) = if part.is_empty() { Some(rest.len()) } else { rest.find(part) } else {
-            return false;
-        };
+        // What stands last may be anything.
+        let at = if part.is_empty() { Some(rest.len()) } else { rest.find(part) };
+        let Some(at) = at else { return false };
         rest = &rest[at + part.len()..];
         closed = !part.is_empty();
     }

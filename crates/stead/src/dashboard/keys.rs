@@ -13,12 +13,12 @@ const PAGE: isize = 10;
 
 /// The keys of the list, as the help shows them.
 pub const KEYS: [(&str, &str); 12] = [
-    ("up down j k", "choose a session or a machine"),
+    ("up down j k", "choose a session, a machine"),
     ("enter", "attach; leave it with ctrl-\\ d"),
-    ("n", "new session, on the selected machine"),
-    ("u", "start the selected machine"),
+    ("n", "new session there"),
+    ("u", "start the machine"),
     ("x K", "kill"),
-    ("d", "remove an ended one; stop a machine"),
+    ("d", "remove it; stop the machine"),
     ("r", "rename"),
     ("/", "filter; esc clears it"),
     ("p", "preview on or off"),

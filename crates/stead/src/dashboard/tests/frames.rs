@@ -180,11 +180,11 @@ host  4 sessions, 1 waiting
   ? unknown  top       htop       1h
   * running  refactor  codex     12s Moving the parser
   x exit 101 tests     htop       1d /usr/bin/htop
-bench  1 session
-  - id┌ new session ─────────────────────────────────────────────────────┐
- fix-l│ name    (made up)                                                │──────
-Bash c│ agent   [claude] codex  opencode  gemini  shell                  │
-  npm │ command (no arguments)                                           │
+bench ┌ new session ─────────────────────────────────────────────────────┐
+  - id│ name    (made up)                                                │
+ fix-l│ agent   [claude] codex  opencode  gemini  shell                  │──────
+Bash c│ command (no arguments)                                           │
+  npm │ machine host                                                     │
       │ folder  /home/ada/src                                            │
 Do you│                                                                  │
 > 1. Y│                                                                  │
@@ -210,8 +210,8 @@ new session
 name    (made up)
 agent   [claude]
 command htop
+machine host
 folder  /home/ada/src
-
 
 
 
@@ -231,7 +231,7 @@ fn a_form_in_the_smallest_window() {
     let expected = r"
 agent   [claude]
 command htop
-folder  ome/ada/src
+machine host
 
 enter starts it
 ";
@@ -243,13 +243,13 @@ fn help() {
     let seen = after("?", 80, 24);
     let expected = r"
 stead  5 sessions, 1 waiting
-host  4 sessions, 1 waiting
-> ! waiting  ┌ keys ──────────────────────────────────────────────┐
-  ? unknown  │ up down j k    choose a session                    │
-  * running  │ enter          attach; leave it with ctrl-\ d      │
-  x exit 101 │ n              new session                         │
+host  4 sessi┌ keys ──────────────────────────────────────────────┐
+> ! waiting  │ up down j k    choose a session, a machine         │
+  ? unknown  │ enter          attach; leave it with ctrl-\ d      │
+  * running  │ n              new session there                   │
+  x exit 101 │ u              start the machine                   │
 bench  1 sess│ x K            kill                                │
-  - idle     │ d              remove an ended one                 │
+  - idle     │ d              remove it; stop the machine         │
  fix-login cl│ r              rename                              │─────────────
 Bash command │ /              filter; esc clears it               │
   npm test   │ p              preview on or off                   │
@@ -274,11 +274,12 @@ any key closes this
 fn help_on_a_phone() {
     let seen = after("?", 40, 15);
     let expected = r"
-up down  choose a session
+up down  choose a session, a machine
 enter    attach; leave it with ctrl-\ d
-n        new session
+n        new session there
+u        start the machine
 x K      kill
-d        remove an ended one
+d        remove it; stop the machine
 r        rename
 /        filter; esc clears it
 p        preview on or off
@@ -287,7 +288,6 @@ ctrl-l   draw everything anew
 q ctrl-c quit; sessions go on
 !        waiting for you
 *        running
--        idle: its turn is over
 any key closes this
 ";
     assert_eq!(seen.trim_end(), expected.trim_matches('\n'));

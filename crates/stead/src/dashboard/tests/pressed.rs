@@ -1,6 +1,6 @@
 //! What every key does.
 
-use super::super::list::Pick;
+use super::super::list::{Pick, Row};
 use super::super::model::{Action, Deed, Effect, Event, Mode, Subject, Turn};
 use super::super::view::{self, Theme};
 use super::fixture::{
@@ -174,7 +174,7 @@ fn machines_are_selected_but_for_this_host() {
         ("jj", "host/ fix-login top refactor tests bench/ nightly [lab/]"),
         ("/lab", "[lab/]"),
         ("<c-u>sandbox running", "[bench/]"),
-        ("<c-u>nightly", "bench/ [nightly]"),
+        ("<c-u>nightly", "[bench/] nightly"),
         ("<c-u>zzz", ""),
     ] {
         press(&mut model, keys);
@@ -310,7 +310,7 @@ proptest! {
         for (event, cols, rows) in steps {
             model.update(event);
             let selected = model.selected.clone();
-            let picks: Vec<_> = model.rows().iter().filter_map(|row| row.pick()).collect();
+            let picks: Vec<_> = model.rows().iter().filter_map(Row::pick).collect();
             prop_assert_eq!(selected.is_some(), !picks.is_empty());
             prop_assert!(selected.is_none_or(|pick| picks.contains(&pick)));
             terminal.backend_mut().resize(cols, rows);
