@@ -342,7 +342,7 @@ fn lines_that_do_not_fit_are_counted() {
 
 #[test]
 fn the_cursor_stands_where_text_is_typed() {
-    for (keys, at) in [("/ab", (3, 23)), ("r", (15, 23)), ("nab", (18, 8)), ("r<home>", (6, 23))] {
+    for (keys, at) in [("/ab", (3, 23)), ("r", (15, 23)), ("nab", (18, 7)), ("r<home>", (6, 23))] {
         let mut model = model();
         press(&mut model, keys);
         let mut terminal = frame(&model, &picture(), 80, 24, true);
