@@ -75,32 +75,33 @@ pub fn show(steward: &Steward, session: &Session, options: &Options) -> Outcome 
         };
         tries += 1;
         // Between this terminal and a hold in a machine there is a steward, which may have gone: the next one finds it.
-        if session.machine == "host" || tries > TRIES || !comes_back(steward, session)? {
+        if session.machine == "host" || tries > TRIES {
+            return closed(steward, session, &why);
+        }
+        print(format!("[lost sight of {name}, looking for it]\n").as_bytes())?;
+        if !comes_back(steward, session)? {
             return closed(steward, session, &why);
         }
         options.scrollback = 0;
     }
 }
 
-/// Waits until a session in a machine is in sight again. `false`: it has ended, or is gone.
+/// Waits until a session in a machine can be reached again. `false`: it has ended, or is gone.
 fn comes_back(steward: &Steward, session: &Session) -> Result<bool, Failure> {
+    let socket = steward.places().hold_socket(&session.id);
     for line in steward.lines("/v1/events")? {
-        match serde_json::from_slice(&line) {
-            Ok(Event::Session { session: now }) if now.id == session.id => {
-                if now.exit.is_some() {
-                    return Ok(false);
-                }
-                if now.status.state != State::Unknown {
-                    return Ok(true);
-                }
-            }
-            Ok(Event::Status { id, now, .. }) if id == session.id => match now.state {
-                State::Unknown => {}
-                State::Exited => return Ok(false),
-                _ => return Ok(true),
-            },
-            Ok(Event::Removed { id }) if id == session.id => return Ok(false),
-            _ => {}
+        let ended = match serde_json::from_slice(&line) {
+            Ok(Event::Session { session: now }) if now.id == session.id => now.exit.is_some(),
+            Ok(Event::Status { id, now, .. }) if id == session.id => now.state == State::Exited,
+            Ok(Event::Removed { id }) if id == session.id => true,
+            _ => continue,
+        };
+        if ended {
+            return Ok(false);
+        }
+        // Whatever is known of it, it is back once somebody listens.
+        if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
+            return Ok(true);
         }
     }
     Ok(false)
