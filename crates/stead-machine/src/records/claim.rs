@@ -13,6 +13,9 @@ use stead_file::declared::{Machine, Network};
 /// Most machines of one host: each has a number, and an address that follows from it.
 pub const MOST_MACHINES: u32 = 16_000;
 
+/// This computer, and the engine that it is the only machine of.
+pub(crate) const HOST: &str = "host";
+
 /// Longest name.
 const LONGEST_NAME: usize = 63;
 
@@ -52,7 +55,7 @@ impl Records {
             let why = "letters, digits, _ and -, at most 63";
             return Err(Error::Name(format!("{name:?} is no name for a machine: {why}")));
         }
-        if name == "host" && claim.declared.engine != "host" {
+        if name == HOST && claim.declared.engine != HOST {
             return Err(Error::Name("host is the name of this computer; choose another".into()));
         }
         let _claims = Lock::wait(&self.machines.join(".locks").join(".claims"))?;
