@@ -31,8 +31,13 @@ pub fn router(machines: Machines) -> Router {
         .route("/v1/plan", post(plan))
         .route("/v1/apply", post(apply))
         .route("/v1/operations", get(operations))
+        .route("/v1/operations/events", get(events))
         .route("/v1/operations/{id}", get(operation))
         .with_state(machines)
+}
+
+async fn events(State(machines): State<Machines>) -> Response {
+    lines(machines.listen())
 }
 
 async fn list(State(machines): State<Machines>) -> Answer {

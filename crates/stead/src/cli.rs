@@ -81,6 +81,8 @@ pub enum Command {
     Move(Move),
     /// Show what was done to machines
     Operations(Operations),
+    /// Say what this host can do for machines, and why not; or what is wrong with one (exit status 1: something is)
+    Doctor(Doctor),
     /// Print the JSON Schema of stead.toml
     Schema,
     /// List the agents that `run -a` knows
@@ -385,6 +387,16 @@ pub struct Move {
 pub struct Operations {
     /// One operation, with all its steps
     pub id: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub json: Json,
+}
+
+/// `stead doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The machine; this host when absent
+    pub machine: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub json: Json,

@@ -413,6 +413,11 @@ impl Machines {
         Ok(self.manager.operations().list())
     }
 
+    /// What happens to machines from now on, until the steward ends.
+    pub fn listen(&self) -> Lines {
+        Lines::of_everything(self)
+    }
+
     /// One operation with its steps.
     ///
     /// # Errors

@@ -42,6 +42,11 @@ pub fn ready(steward: &Steward, name: &str, json: bool) -> Result<api::Shown, Fa
     }
 }
 
+/// Whether a machine of this name is made from defaults where no stead file declares it.
+pub fn is_scratch(name: &str) -> bool {
+    name == "scratch" || name.starts_with("scratch-")
+}
+
 /// Makes a machine that is not there.
 fn make(steward: &Steward, name: &str, missing: Failure) -> Result<api::Shown, Failure> {
     let file = crate::stead_file::read_if_there()?;
@@ -52,7 +57,7 @@ fn make(steward: &Steward, name: &str, missing: Failure) -> Result<api::Shown, F
             only: Vec::new(),
         })
     });
-    if declared.is_none() && name != "scratch" && !name.starts_with("scratch-") {
+    if declared.is_none() && !is_scratch(name) {
         return Err(missing.help(
             "stead ls shows the machines there are; declare it in stead.toml, or use one called \"scratch\" \
              (or scratch-...), which needs no file",
