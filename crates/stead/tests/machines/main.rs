@@ -1,0 +1,9 @@
+//! Machines as a person has them: the stead file, the plan, sessions and commands inside, with the real programs.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod copies;
+mod file;
+mod inside;
+mod sessions;
