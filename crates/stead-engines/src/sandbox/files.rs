@@ -49,7 +49,11 @@ pub fn write(path: &Path, value: &impl Serialize) -> Result<(), EngineError> {
         file.write_all(&text)?;
         std::fs::rename(&beside, path)
     };
-    replace().map_err(failed(format!("write {}", path.display())))
+    replace().map_err(|e| {
+        // A full disk is no fuller for it.
+        let _ = std::fs::remove_file(&beside);
+        failed(format!("write {}", path.display()))(e)
+    })
 }
 
 /// Makes a private folder and those above it; one that is there is no error.
