@@ -14,6 +14,7 @@ fn lives(world: &World, name: &str, life: u32) -> Session {
 fn with_sessions() -> World {
     let world = World::new();
     world.apply("[machines.a]\n");
+    world.sh_ok("a", "echo first > /etc/mark");
     for restart in ["never", "resume", "always"] {
         let script = format!("echo $(cat /etc/mark):{restart}; exec cat");
         let run = ["run", "-m", "a", "-d", "-n", restart, "--restart", restart, "--", "sh", "-c", &script];
@@ -39,7 +40,7 @@ fn sessions_come_back_by_policy_after_down_and_up() {
     world.ok(&["down", "a"]);
     for name in ["never", "resume", "always"] {
         assert!(world.session(name).exit.is_some(), "{name}");
-        assert!(world.ok(&["logs", name]).contains(&format!(":{name}")));
+        assert!(world.ok(&["logs", name]).contains(&format!("first:{name}")));
     }
     assert_eq!(world.sh("a", "true").status, 1);
     world.ok(&["up", "a"]);
@@ -63,9 +64,10 @@ fn a_sandbox_that_is_killed_is_told_and_comes_up_again() {
     });
     assert_eq!(world.machine("a")["phase"], "stopped");
     assert_eq!(world.stead(&["plan"]).status, 3);
-    assert!(world.ok(&["logs", "resume"]).contains(":resume"));
     world.ok(&["up", "a"]);
     came_back(&world);
+    // What was printed before lay inside, and is there again.
+    assert!(world.ok(&["logs", "resume"]).contains("first:resume"));
 }
 
 #[test]

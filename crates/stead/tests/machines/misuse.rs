@@ -82,7 +82,7 @@ fn machines_that_are_not_there_or_cannot_be() {
     ] {
         world.declare(text);
         let said = world.stead(&["apply", "--yes"]);
-        assert_eq!(said.status, 2, "{text}: {said:?}");
+        assert_ne!(said.status, 0, "{text}: {said:?}");
         assert!(said.err.contains(wrong), "{text}: {said:?}");
     }
     // Its own files are not for machines.
