@@ -6,6 +6,7 @@
 mod client;
 mod error;
 mod machine;
+mod machines;
 mod metrics;
 mod payload;
 mod peers;
@@ -23,7 +24,7 @@ use error::{Context, Error, Result};
 use machine::Machine;
 use metrics::{Bench, Metric, Scale};
 use peers::{NAMES, Peer, Where};
-use report::{Program, Report};
+use report::{Program, Report, Set};
 use results::Results;
 use stage::Stage;
 use std::path::{Path, PathBuf};
@@ -47,15 +48,19 @@ struct Arguments {
     /// The folder of shpool and zellij, as made by bench/install-peers.sh
     #[arg(long, value_name = "DIR")]
     peers_bin: Option<PathBuf>,
+    /// Machines beside bubblewrap, nsenter and podman, instead of sessions: machine-create, machine-exec, machine-crowd,
+    /// machine-memory, machine-snapshot, machine-many, machine-net
+    #[arg(long, requires = "stead", conflicts_with = "peers")]
+    machines: bool,
     /// The same ways, fewer times: to try out, not to publish
     #[arg(long)]
     quick: bool,
     /// Where to write NAME.md and NAME.json
     #[arg(long, value_name = "DIR", default_value = "bench/results")]
     out: PathBuf,
-    /// The NAME of the results
-    #[arg(long, default_value = "latest")]
-    name: String,
+    /// The NAME of the results; latest, or machines
+    #[arg(long)]
+    name: Option<String>,
     /// How the run is said to have been made
     #[arg(long, value_name = "COMMAND")]
     made_by: Option<String>,
@@ -73,27 +78,61 @@ impl InUse {
     fn add(&self, folder: &Path) {
         self.lock().push(folder.to_owned());
     }
+
+    fn remove(&self) {
+        self.lock().pop();
+    }
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let in_use = InUse::default();
     let interrupted = in_use.clone();
+    let sandbox = arguments.stead.as_ref().map(|folder| folder.join("stead-box"));
     sys::on_interrupt(move || {
         // Held to the end, so that no other stage begins.
         for folder in &*interrupted.lock() {
             processes::sweep(folder);
+            if let Some(sandbox) = &sandbox {
+                machines::end_boxes(folder, sandbox);
+            }
             let _ = std::fs::remove_dir_all(folder);
         }
         std::process::exit(130);
     });
-    match run(&arguments, &in_use) {
+    let done = if arguments.machines {
+        run_machines(&arguments, &in_use)
+    } else {
+        run(&arguments, &in_use)
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("stead-bench: {e}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// What the report of sessions is about.
+fn sessions() -> Set {
+    Set {
+        title: "Stead beside other programs",
+        names: &NAMES,
+        pages: metrics::ALL.iter().map(|metric| metric.page).collect(),
+        targets: &targets::ALL,
+    }
+}
+
+fn run_machines(arguments: &Arguments, in_use: &InUse) -> Result<()> {
+    let scale = if arguments.quick { machines::Scale::QUICK } else { machines::Scale::FULL };
+    let mut machine = Machine::look()?;
+    let stead = arguments.stead.as_deref().unwrap_or(Path::new("."));
+    let (results, programs) = machines::measure(&arguments.only, stead, scale, in_use)?;
+    machine.at_end();
+    let command = arguments.made_by.clone().unwrap_or_else(command_line);
+    let report = Report { set: machines::set(), command, machine, scale, programs, results };
+    write(&report, &arguments.out, arguments.name.as_deref().unwrap_or("machines"))
 }
 
 fn run(arguments: &Arguments, in_use: &InUse) -> Result<()> {
@@ -108,7 +147,7 @@ fn run(arguments: &Arguments, in_use: &InUse) -> Result<()> {
     payload::log(&plain, scale.bytes, false)?;
     payload::log(&coloured, scale.bytes, true)?;
     for metric in chosen {
-        eprintln!("{}", metric.title);
+        eprintln!("{}", metric.page.title);
         let stage = Stage::new()?;
         in_use.add(stage.root());
         let bench = Bench {
@@ -120,8 +159,8 @@ fn run(arguments: &Arguments, in_use: &InUse) -> Result<()> {
             results: &mut results,
         };
         let outcome = on_stage(metric, bench);
-        in_use.lock().pop();
-        outcome.context(metric.key)?;
+        in_use.remove();
+        outcome.context(metric.page.key)?;
     }
     machine.at_end();
     let programs = peers
@@ -129,8 +168,8 @@ fn run(arguments: &Arguments, in_use: &InUse) -> Result<()> {
         .map(|p| Program { name: p.name(), version: p.version(), remark: p.remark() })
         .collect();
     let command = arguments.made_by.clone().unwrap_or_else(command_line);
-    let report = Report { command, machine, scale, programs, results };
-    write(&report, &arguments.out, &arguments.name)
+    let report = Report { set: sessions(), command, machine, scale, programs, results };
+    write(&report, &arguments.out, arguments.name.as_deref().unwrap_or("latest"))
 }
 
 /// Starts every program, measures, asks every program to end, and sees that nothing is left.
@@ -138,7 +177,7 @@ fn on_stage(metric: &Metric, bench: Bench) -> Result<()> {
     let Bench { stage, peers, results, .. } = bench;
     for peer in peers.iter_mut() {
         if let Err(e) = peer.start(stage) {
-            results.note(metric.key, peer.name(), format!("it does not start: {e}"));
+            results.note(metric.page.key, peer.name(), format!("it does not start: {e}"));
         }
     }
     (metric.measure)(&mut Bench { stage, peers, results, ..bench });
@@ -151,7 +190,7 @@ fn on_stage(metric: &Metric, bench: Bench) -> Result<()> {
             let own = processes::of(&peer.binaries(), stage.root());
             if !own.is_empty() {
                 let text = format!("{} of its processes did not end when asked", own.len());
-                results.note(metric.key, peer.name(), text);
+                results.note(metric.page.key, peer.name(), text);
             }
         }
         eprintln!("  ended what was left: {} processes", processes::sweep(stage.root()));
@@ -165,10 +204,13 @@ fn on_stage(metric: &Metric, bench: Bench) -> Result<()> {
 }
 
 fn chosen_metrics(only: &[String]) -> Result<Vec<&'static Metric>> {
-    if let Some(unknown) = only.iter().find(|o| metrics::ALL.iter().all(|m| m.key != **o)) {
+    if let Some(unknown) = only.iter().find(|o| metrics::ALL.iter().all(|m| m.page.key != **o)) {
         return Err(Error::new(format!("no metric is called {unknown}")));
     }
-    Ok(metrics::ALL.iter().filter(|m| only.is_empty() || only.iter().any(|o| o == m.key)).collect())
+    Ok(metrics::ALL
+        .iter()
+        .filter(|m| only.is_empty() || only.iter().any(|o| o == m.page.key))
+        .collect())
 }
 
 fn chosen_peers(arguments: &Arguments) -> Result<Vec<Box<dyn Peer>>> {
@@ -200,7 +242,7 @@ fn command_line() -> String {
     format!("stead-bench {}", words.join(" "))
 }
 
-fn write(report: &Report, dir: &Path, name: &str) -> Result<()> {
+fn write<Scale: serde::Serialize>(report: &Report<Scale>, dir: &Path, name: &str) -> Result<()> {
     std::fs::create_dir_all(dir)?;
     let page = report.markdown();
     let json = serde_json::to_string_pretty(report).context("cannot write JSON")?;

@@ -46,6 +46,11 @@ pub fn of(binaries: &[PathBuf], root: &Path) -> Vec<u32> {
         .collect()
 }
 
+/// Every process that is so.
+pub fn find(is_so: impl Fn(u32) -> bool) -> Vec<u32> {
+    all().filter(|&pid| is_so(pid)).collect()
+}
+
 /// Every process on a stage but this one; one that has ended and was not waited for does not count.
 pub fn on(root: &Path) -> Vec<u32> {
     all().filter(|&pid| pid != std::process::id() && names(pid, root)).collect()
@@ -57,13 +62,25 @@ pub fn on(root: &Path) -> Vec<u32> {
 /// # Errors
 /// If one of them has just ended.
 pub fn pss(pids: &[u32]) -> Result<u64> {
+    rollup(pids, "Pss:")
+}
+
+/// Memory of the processes that no file is behind, in bytes.
+///
+/// # Errors
+/// If one of them has just ended.
+pub fn anonymous(pids: &[u32]) -> Result<u64> {
+    rollup(pids, "Anonymous:")
+}
+
+fn rollup(pids: &[u32], field: &str) -> Result<u64> {
     let mut sum = 0;
     for &pid in pids {
         let text = fs::read_to_string(file(pid, "smaps_rollup"))
             .context(format!("cannot read the memory of process {pid}"))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+        let line = text.lines().find_map(|line| line.strip_prefix(field));
         let kib: Option<u64> = line.and_then(|l| l.trim().strip_suffix("kB")?.trim().parse().ok());
-        sum += kib.ok_or_else(|| Error::new("smaps_rollup without Pss"))? * 1024;
+        sum += kib.ok_or_else(|| Error::new("smaps_rollup without what is asked for"))? * 1024;
     }
     Ok(sum)
 }

@@ -1,10 +1,8 @@
 //! The results as a page of tables, and as JSON.
 
 use crate::machine::Machine;
-use crate::metrics::{ALL, Metric, Scale};
-use crate::peers::NAMES;
 use crate::results::Results;
-use crate::targets;
+use crate::targets::Target;
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -19,9 +17,37 @@ pub struct Program {
     pub remark: &'static str,
 }
 
+/// What the report says of a metric.
+#[derive(Clone, Copy)]
+pub struct Page {
+    /// Its key on the command line and in the results.
+    pub key: &'static str,
+    /// Its title.
+    pub title: &'static str,
+    /// How it is measured.
+    pub how: &'static str,
+    /// Figures whose ratio to another program's is shown: figure, program.
+    pub ratios: &'static [(&'static str, &'static str)],
+}
+
+/// What belongs together in one report.
+pub struct Set {
+    /// Its title.
+    pub title: &'static str,
+    /// The programs, in the order of the tables.
+    pub names: &'static [&'static str],
+    /// The metrics, in their order.
+    pub pages: Vec<Page>,
+    /// What is to be reached.
+    pub targets: &'static [Target],
+}
+
 /// A whole run.
 #[derive(Serialize)]
-pub struct Report {
+pub struct Report<Scale> {
+    /// What is in it.
+    #[serde(skip)]
+    pub set: Set,
     /// The command that made it.
     pub command: String,
     /// Where.
@@ -45,10 +71,10 @@ fn number(value: f64) -> String {
     }
 }
 
-impl Report {
+impl<Scale> Report<Scale> {
     /// The page in Markdown.
     pub fn markdown(&self) -> String {
-        let mut out = String::from("# Stead beside other programs\n\n");
+        let mut out = format!("# {}\n\n", self.set.title);
         let machine = &self.machine;
         let _ = writeln!(
             out,
@@ -70,15 +96,15 @@ impl Report {
             let _ =
                 writeln!(out, "| {} | {} | {} |", program.name, program.version, program.remark);
         }
-        for metric in &ALL {
-            self.metric(&mut out, metric);
+        for page in &self.set.pages {
+            self.page(&mut out, page);
         }
         out
     }
 
     fn targets(&self, out: &mut String) {
         let verdicts: Vec<_> =
-            targets::ALL.iter().filter_map(|t| t.verdict(&self.results)).collect();
+            self.set.targets.iter().filter_map(|t| t.verdict(&self.results)).collect();
         if verdicts.is_empty() {
             return;
         }
@@ -90,7 +116,7 @@ impl Report {
         out.push('\n');
     }
 
-    fn metric(&self, out: &mut String, metric: &Metric) {
+    fn page(&self, out: &mut String, metric: &Page) {
         let mut columns: Vec<&'static str> = Vec::new();
         for figure in self.results.figures.iter().filter(|f| f.metric == metric.key) {
             if !columns.contains(&figure.name) {
@@ -111,7 +137,7 @@ impl Report {
             .chain(ratios.iter().map(|(name, peer)| format!("{name} ÷ {peer}")));
         let _ = writeln!(out, "| program | {} |", heads.collect::<Vec<_>>().join(" | "));
         let _ = writeln!(out, "| --- |{}", " ---: |".repeat(columns.len() + ratios.len()));
-        for peer in NAMES {
+        for peer in self.set.names {
             if columns.iter().all(|name| get(peer, name).is_none()) {
                 continue;
             }
@@ -144,9 +170,10 @@ mod tests {
         results.figure("attach", "stead", "p50 ms", 5.0);
         results.note("attach", "dtach", "no screen");
         let report = Report {
+            set: crate::sessions(),
             command: "make bench".to_owned(),
             machine: Machine::look().unwrap(),
-            scale: Scale::QUICK,
+            scale: (),
             programs: Vec::new(),
             results,
         };

@@ -49,6 +49,12 @@ impl Results {
         }
     }
 
+    /// Adds what was measured elsewhere.
+    pub fn extend(&mut self, other: Results) {
+        self.figures.extend(other.figures);
+        self.notes.extend(other.notes);
+    }
+
     /// Adds a note, once, and says it on the terminal.
     pub fn note(&mut self, metric: &'static str, peer: &'static str, text: impl Into<String>) {
         let text = text.into();

@@ -8,12 +8,12 @@ use crate::error::{Context, Error, Result};
 use crate::payload;
 use crate::sys;
 use rustix::fs::{FileType, Mode, OFlags};
-use std::cell::Cell;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 /// Stays for ever. `$1` is `repaint` for programs that keep no screen: then the session's own
@@ -50,7 +50,7 @@ rest "$1"
 /// A private place.
 pub struct Stage {
     dir: tempfile::TempDir,
-    serial: Cell<u32>,
+    serial: AtomicU32,
 }
 
 impl Stage {
@@ -64,7 +64,7 @@ impl Stage {
             .prefix("sb-")
             .tempdir()
             .context("cannot make a temporary folder")?;
-        let stage = Stage { dir, serial: Cell::new(0) };
+        let stage = Stage { dir, serial: AtomicU32::new(0) };
         for name in ["home", "home/.config", "data", "cache", "state", "run", "tmp", "bin", "pipes"]
         {
             fs::DirBuilder::new().mode(0o700).create(stage.path(name))?;
@@ -130,8 +130,7 @@ impl Stage {
 
     /// A name that was not given before.
     pub fn fresh(&self, stem: &str) -> String {
-        self.serial.set(self.serial.get() + 1);
-        format!("{stem}{}", self.serial.get())
+        format!("{stem}{}", self.serial.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// A new pipe with a name.

@@ -5,20 +5,23 @@ use crate::client::Client;
 use crate::error::Result;
 use crate::payload;
 use crate::peers::{Peer, await_ready, rest};
+use crate::report::Page;
 use crate::sample::Sample;
 use crate::stage::Stage;
 use crate::terminal::Terminal;
 use std::time::{Duration, Instant};
 
 pub(super) const METRIC: Metric = Metric {
-    key: "attach",
-    title: "Attach to the exact screen",
-    how: "A session shows a full 80x24 screen of numbered, coloured cells and is idle. Time from \
-          just before the attach command is started until a terminal fed with its output shows \
-          exactly that screen: every cell's text, colours and attributes, and the cursor. Programs \
-          take turns, in an order that rotates. For dtach the session's own program paints; for a \
-          bare terminal, it is the start of a program that prints the screen.",
-    ratios: &[("p50 ms", "tmux"), ("p95 ms", "tmux")],
+    page: Page {
+        key: "attach",
+        title: "Attach to the exact screen",
+        how: "A session shows a full 80x24 screen of numbered, coloured cells and is idle. Time from \
+              just before the attach command is started until a terminal fed with its output shows \
+              exactly that screen: every cell's text, colours and attributes, and the cursor. Programs \
+              take turns, in an order that rotates. For dtach the session's own program paints; for a \
+              bare terminal, it is the start of a program that prints the screen.",
+        ratios: &[("p50 ms", "tmux"), ("p95 ms", "tmux")],
+    },
     measure,
 };
 
@@ -82,7 +85,7 @@ fn measure(bench: &mut Bench) {
             .and_then(|painted| painted.attach(&**peer, bench.stage).map(|_| painted));
         match ready {
             Ok(painted) => runners.push((peer, painted, Sample::default())),
-            Err(e) => bench.results.note(METRIC.key, peer.name(), e),
+            Err(e) => bench.results.note(METRIC.page.key, peer.name(), e),
         }
     }
     for _ in 0..bench.scale.attaches {
@@ -95,7 +98,7 @@ fn measure(bench: &mut Bench) {
         }
         for (index, error) in failed.into_iter().rev() {
             let (peer, ..) = runners.remove(index);
-            bench.results.note(METRIC.key, peer.name(), error);
+            bench.results.note(METRIC.page.key, peer.name(), error);
         }
         if !runners.is_empty() {
             runners.rotate_left(1);
@@ -104,8 +107,8 @@ fn measure(bench: &mut Bench) {
     for (peer, painted, sample) in runners {
         painted.end(&**peer, bench.stage);
         for (name, percent) in [("p50 ms", 50), ("p95 ms", 95)] {
-            bench.results.figure(METRIC.key, peer.name(), name, sample.percentile(percent));
+            bench.results.figure(METRIC.page.key, peer.name(), name, sample.percentile(percent));
         }
-        bench.results.figure(METRIC.key, peer.name(), "runs", sample.len() as f64);
+        bench.results.figure(METRIC.page.key, peer.name(), "runs", sample.len() as f64);
     }
 }

@@ -3,18 +3,21 @@
 use super::{Bench, Metric};
 use crate::error::Result;
 use crate::peers::{Peer, await_session, run};
+use crate::report::Page;
 use crate::sample::Sample;
 use crate::stage::Stage;
 use std::time::{Duration, Instant};
 
 pub(super) const METRIC: Metric = Metric {
-    key: "create",
-    title: "Create a detached session",
-    how: "Time from just before the command is started until it has returned and the session \
-          exists; the server, where there is one, already runs. If the session is not there yet \
-          when the command returns, waiting for it counts. Each session is ended before the next \
-          is made; programs take turns, in an order that rotates.",
-    ratios: &[("p50 ms", "tmux")],
+    page: Page {
+        key: "create",
+        title: "Create a detached session",
+        how: "Time from just before the command is started until it has returned and the session \
+              exists; the server, where there is one, already runs. If the session is not there yet \
+              when the command returns, waiting for it counts. Each session is ended before the next \
+              is made; programs take turns, in an order that rotates.",
+        ratios: &[("p50 ms", "tmux")],
+    },
     measure,
 };
 
@@ -47,13 +50,13 @@ fn measure(bench: &mut Bench) {
             match time_create(&**peer, bench.stage) {
                 Ok(Some(time)) if round > 0 => sample.push(time),
                 Ok(_) => {}
-                Err(e) => bench.results.note(METRIC.key, peer.name(), e),
+                Err(e) => bench.results.note(METRIC.page.key, peer.name(), e),
             }
         }
     }
     for (peer, sample) in bench.peers.iter().zip(&samples) {
         for (name, percent) in [("p50 ms", 50), ("p95 ms", 95)] {
-            bench.results.figure(METRIC.key, peer.name(), name, sample.percentile(percent));
+            bench.results.figure(METRIC.page.key, peer.name(), name, sample.percentile(percent));
         }
     }
 }

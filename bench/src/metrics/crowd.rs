@@ -5,15 +5,18 @@ use super::{Bench, Metric, median_of};
 use crate::error::{Context, Error, Result};
 use crate::peers::{Peer, ask, run};
 use crate::processes;
+use crate::report::Page;
 use std::time::{Duration, Instant};
 
 pub(super) const METRIC: Metric = Metric {
-    key: "crowd",
-    title: "1,000 idle sessions",
-    how: "Sessions are made one after another. After five seconds of rest the processor time of \
-          all the program's processes is taken, and again later (20 s at full scale); then the \
-          command that lists sessions is run 20 times. Only programs that can hold a thousand.",
-    ratios: &[("list p50 ms", "tmux")],
+    page: Page {
+        key: "crowd",
+        title: "1,000 idle sessions",
+        how: "Sessions are made one after another. After five seconds of rest the processor time of \
+              all the program's processes is taken, and again later (20 s at full scale); then the \
+              command that lists sessions is run 20 times. Only programs that can hold a thousand.",
+        ratios: &[("list p50 ms", "tmux")],
+    },
     measure,
 };
 
@@ -23,7 +26,7 @@ fn measure(bench: &mut Bench) {
         if bench.peers[index].holds_a_crowd() {
             eprintln!("  {name}");
             if let Err(e) = one(bench, index) {
-                bench.results.note(METRIC.key, name, e);
+                bench.results.note(METRIC.page.key, name, e);
             }
         }
     }
@@ -32,8 +35,9 @@ fn measure(bench: &mut Bench) {
 fn one(bench: &mut Bench, index: usize) -> Result<()> {
     let peer: &dyn Peer = &*bench.peers[index];
     let stage = bench.stage;
-    let mut figure =
-        |name: &'static str, value: f64| bench.results.figure(METRIC.key, peer.name(), name, value);
+    let mut figure = |name: &'static str, value: f64| {
+        bench.results.figure(METRIC.page.key, peer.name(), name, value)
+    };
     let program = [stage.program("idle")];
     let start = Instant::now();
     let mut last = String::new();

@@ -6,28 +6,31 @@ use crate::error::{Error, Result};
 use crate::payload;
 use crate::peers::{Peer, create, rest};
 use crate::processes;
+use crate::report::Page;
 use crate::stage::{Pipe, Stage};
 use crate::terminal::Terminal;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub(super) const METRIC: Metric = Metric {
-    key: "drain",
-    title: "Drain",
-    how: "`cat` of log-like text of about 80 columns (100 MB at full scale), plain and with a \
-          coloured clock, level and unit on every line. Attached: a client reads as fast as it \
-          can; time until it has shown a last line that stands alone on a cleared screen, and how \
-          many bytes reached it. Detached: time until `cat` has ended. The median of the runs; \
-          processor seconds are those of servers and client together. A program may leave out of \
-          the client's stream what a reader could not have seen; what the session itself must take \
-          is the same for all.",
-    ratios: &[
-        ("attached MB/s", "tmux"),
-        ("attached MB/s", "bare"),
-        ("coloured MB/s", "tmux"),
-        ("coloured MB/s", "bare"),
-        ("detached MB/s", "tmux"),
-    ],
+    page: Page {
+        key: "drain",
+        title: "Drain",
+        how: "`cat` of log-like text of about 80 columns (100 MB at full scale), plain and with a \
+              coloured clock, level and unit on every line. Attached: a client reads as fast as it \
+              can; time until it has shown a last line that stands alone on a cleared screen, and how \
+              many bytes reached it. Detached: time until `cat` has ended. The median of the runs; \
+              processor seconds are those of servers and client together. A program may leave out of \
+              the client's stream what a reader could not have seen; what the session itself must take \
+              is the same for all.",
+        ratios: &[
+            ("attached MB/s", "tmux"),
+            ("attached MB/s", "bare"),
+            ("coloured MB/s", "tmux"),
+            ("coloured MB/s", "bare"),
+            ("detached MB/s", "tmux"),
+        ],
+    },
     measure,
 };
 
@@ -181,7 +184,7 @@ fn measure(bench: &mut Bench) {
                     }
                     Err(e) => {
                         let what = kind.rate.split(' ').next().unwrap_or_default();
-                        bench.results.note(METRIC.key, peer.name(), format!("{what}: {e}"));
+                        bench.results.note(METRIC.page.key, peer.name(), format!("{what}: {e}"));
                     }
                 }
             }
@@ -193,7 +196,7 @@ fn measure(bench: &mut Bench) {
             runs.sort_by_key(|r| r.time);
             let median = &runs[(runs.len() - 1) / 2];
             let mut figure =
-                |name, value: f64| bench.results.figure(METRIC.key, peer.name(), name, value);
+                |name, value: f64| bench.results.figure(METRIC.page.key, peer.name(), name, value);
             figure(kind.rate, megabytes / median.time.as_secs_f64());
             if peer.name() != "bare" {
                 figure(kind.cpu, median.cpu.as_secs_f64());

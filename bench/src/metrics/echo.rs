@@ -4,18 +4,21 @@ use super::{Bench, Metric, PATIENCE, look_on};
 use crate::client::{BUFFER, Client, Got};
 use crate::error::{Error, Result};
 use crate::peers::{Peer, create};
+use crate::report::Page;
 use crate::sample::Sample;
 use crate::stage::Stage;
 use crate::terminal::Terminal;
 use std::time::{Duration, Instant};
 
 pub(super) const METRIC: Metric = Metric {
-    key: "echo",
-    title: "Key echo",
-    how: "A client is attached to a session that runs `stty raw -echo; cat`. Time from the write of \
-          one letter to the terminal until the letter is printed. Programs take turns key by key, \
-          in an order that rotates, with 5 to 12 ms of quiet before each key.",
-    ratios: &[("p50 ms", "tmux"), ("p50 ms", "bare"), ("p99 ms", "tmux")],
+    page: Page {
+        key: "echo",
+        title: "Key echo",
+        how: "A client is attached to a session that runs `stty raw -echo; cat`. Time from the write of \
+              one letter to the terminal until the letter is printed. Programs take turns key by key, \
+              in an order that rotates, with 5 to 12 ms of quiet before each key.",
+        ratios: &[("p50 ms", "tmux"), ("p50 ms", "bare"), ("p99 ms", "tmux")],
+    },
     measure,
 };
 
@@ -95,7 +98,7 @@ fn measure(bench: &mut Bench) {
     for peer in bench.peers.iter() {
         match Typist::new(&**peer, bench.stage) {
             Ok(typist) => typists.push((peer, typist)),
-            Err(e) => bench.results.note(METRIC.key, peer.name(), e),
+            Err(e) => bench.results.note(METRIC.page.key, peer.name(), e),
         }
     }
     for number in 0..bench.scale.keys {
@@ -107,7 +110,7 @@ fn measure(bench: &mut Bench) {
         }
         for (index, error) in failed.into_iter().rev() {
             let (peer, _) = typists.remove(index);
-            bench.results.note(METRIC.key, peer.name(), error);
+            bench.results.note(METRIC.page.key, peer.name(), error);
         }
         if !typists.is_empty() {
             typists.rotate_left(1);
@@ -115,12 +118,17 @@ fn measure(bench: &mut Bench) {
     }
     for (peer, typist) in typists {
         if let Err(e) = typist.client.leave(peer.leave_keys()) {
-            bench.results.note(METRIC.key, peer.name(), e);
+            bench.results.note(METRIC.page.key, peer.name(), e);
         }
         peer.kill(bench.stage, &typist.session);
         for (name, percent) in [("p50 ms", 50), ("p95 ms", 95), ("p99 ms", 99)] {
-            bench.results.figure(METRIC.key, peer.name(), name, typist.sample.percentile(percent));
+            bench.results.figure(
+                METRIC.page.key,
+                peer.name(),
+                name,
+                typist.sample.percentile(percent),
+            );
         }
-        bench.results.figure(METRIC.key, peer.name(), "keys", typist.sample.len() as f64);
+        bench.results.figure(METRIC.page.key, peer.name(), "keys", typist.sample.len() as f64);
     }
 }

@@ -6,20 +6,23 @@ use super::{Bench, Metric, median_of, sized_session};
 use crate::error::{Context, Result};
 use crate::payload;
 use crate::peers::{Peer, ask, rest};
+use crate::report::Page;
 use crate::sample::Sample;
 use std::time::{Duration, Instant};
 
 pub(super) const METRIC: Metric = Metric {
-    key: "history",
-    title: "A session that has printed 1 GB",
-    how: "The plain log text is printed ten times (1 GB at full scale) with nobody attached, then \
-          the screen of the attach metric. Memory of the program with this one session, before and \
-          after; and how much of that is the process that holds the session (the server, where \
-          one holds all). Then another session that printed only the screen is made, and attaches to the \
-          two take turns. Search: wall time of one search for a rare word through all that the \
-          program still keeps, and how many lines it found of those that were printed; the rate \
-          is over the bytes that were printed, and given only if every line was found.",
-    ratios: &[("after MB", "tmux"), ("attach full p50 ms", "tmux")],
+    page: Page {
+        key: "history",
+        title: "A session that has printed 1 GB",
+        how: "The plain log text is printed ten times (1 GB at full scale) with nobody attached, then \
+              the screen of the attach metric. Memory of the program with this one session, before and \
+              after; and how much of that is the process that holds the session (the server, where \
+              one holds all). Then another session that printed only the screen is made, and attaches to the \
+              two take turns. Search: wall time of one search for a rare word through all that the \
+              program still keeps, and how many lines it found of those that were printed; the rate \
+              is over the bytes that were printed, and given only if every line was found.",
+        ratios: &[("after MB", "tmux"), ("attach full p50 ms", "tmux")],
+    },
     measure,
 };
 
@@ -36,7 +39,7 @@ fn measure(bench: &mut Bench) {
         let name = peer.name();
         eprintln!("  {name}");
         if let Err(e) = prepared.and_then(|()| one(bench, index)) {
-            bench.results.note(METRIC.key, name, e);
+            bench.results.note(METRIC.page.key, name, e);
         }
     }
 }
@@ -44,8 +47,9 @@ fn measure(bench: &mut Bench) {
 fn one(bench: &mut Bench, index: usize) -> Result<()> {
     let peer: &dyn Peer = &*bench.peers[index];
     let stage = bench.stage;
-    let mut figure =
-        |name: &'static str, value: f64| bench.results.figure(METRIC.key, peer.name(), name, value);
+    let mut figure = |name: &'static str, value: f64| {
+        bench.results.figure(METRIC.page.key, peer.name(), name, value)
+    };
     let (gate, done) = (stage.pipe()?, stage.pipe()?);
     let program = vec![
         stage.program("print"),

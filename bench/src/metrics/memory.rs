@@ -4,17 +4,20 @@ use super::{Bench, Metric};
 use crate::error::Result;
 use crate::peers::{Peer, create};
 use crate::processes;
+use crate::report::Page;
 use crate::stage::Stage;
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub(super) const METRIC: Metric = Metric {
-    key: "memory",
-    title: "Memory of idle sessions",
-    how: "Proportional set size (smaps_rollup) of every process of the program, servers included, \
-          without what runs in the sessions, two seconds after the last session was made. Nobody \
-          is attached.",
-    ratios: &[("per session MB", "tmux")],
+    page: Page {
+        key: "memory",
+        title: "Memory of idle sessions",
+        how: "Proportional set size (smaps_rollup) of every process of the program, servers included, \
+              without what runs in the sessions, two seconds after the last session was made. Nobody \
+              is attached.",
+        ratios: &[("per session MB", "tmux")],
+    },
     measure,
 };
 
@@ -51,10 +54,10 @@ fn measure(bench: &mut Bench) {
             Ok(values) => {
                 let names = ["one session MB", "all sessions MB", "per session MB"];
                 for (name, value) in names.into_iter().zip(values) {
-                    bench.results.figure(METRIC.key, peer.name(), name, value);
+                    bench.results.figure(METRIC.page.key, peer.name(), name, value);
                 }
             }
-            Err(e) => bench.results.note(METRIC.key, peer.name(), e),
+            Err(e) => bench.results.note(METRIC.page.key, peer.name(), e),
         }
     }
 }

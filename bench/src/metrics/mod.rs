@@ -11,6 +11,7 @@ mod memory;
 use crate::client::{BUFFER, Client, Got};
 use crate::error::Result;
 use crate::peers::{Peer, await_ready, create};
+use crate::report::Page;
 use crate::results::Results;
 use crate::sample::Sample;
 use crate::stage::Stage;
@@ -89,14 +90,8 @@ pub struct Bench<'a> {
 
 /// One metric.
 pub struct Metric {
-    /// Its key on the command line and in the results.
-    pub key: &'static str,
-    /// Its title in the report.
-    pub title: &'static str,
-    /// How it is measured.
-    pub how: &'static str,
-    /// Figures whose ratio to another program's is shown: figure, program.
-    pub ratios: &'static [(&'static str, &'static str)],
+    /// What the report says of it.
+    pub page: Page,
     /// Measures; what fails for a program becomes a note.
     pub measure: fn(&mut Bench),
 }

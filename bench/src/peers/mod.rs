@@ -198,6 +198,11 @@ pub fn create(peer: &dyn Peer, stage: &Stage, session: &str, program: &[String])
     await_ready(peer, stage, session)
 }
 
+/// Lets what was just made come to rest.
+pub fn settled() {
+    std::thread::sleep(Duration::from_secs(2));
+}
+
 /// Waits until a session exists.
 ///
 /// # Errors
@@ -228,7 +233,7 @@ fn patiently(peer: &dyn Peer, session: &str, is_so: impl Fn() -> bool) -> Result
 }
 
 /// The first line of what `binary argument` prints.
-fn first_line(binary: &Path, argument: &str) -> String {
+pub fn first_line(binary: &Path, argument: &str) -> String {
     let mut command = Command::new(binary);
     command.arg(argument).stdin(Stdio::null());
     let text = ask(command).unwrap_or_else(|e| e.to_string());

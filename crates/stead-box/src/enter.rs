@@ -7,9 +7,11 @@
 
 use crate::failure::{BoxError, Result, Tried};
 use crate::place::Places;
-use crate::process::{init_of, read_run};
+use crate::process::{init_of, read_run, write_run};
+use crate::spec::Running;
 use crate::{filter, kernel, sys};
 use rustix::fd::{AsFd, OwnedFd};
+use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -35,7 +37,8 @@ pub struct Enter {
     pub command: Vec<OsString>,
     /// Where inside it starts; `None` is root's home, or `/` if there is none.
     pub cwd: Option<PathBuf>,
-    /// Variables to be set, in addition to `PATH`, `HOME`, `TERM`, `LANG` and `container`. The last one wins.
+    /// Variables to be set, in addition to `PATH`, `HOME`, `TERM`, `LANG`, `container` and the sandbox's own. The last
+    /// one wins.
     pub env: Vec<(OsString, OsString)>,
     /// Whether only [`Self::env`] is set.
     pub clear_env: bool,
@@ -51,13 +54,21 @@ impl Enter {
     /// # Errors
     /// If the sandbox does not run or cannot be entered.
     pub fn run(&self, run: &Path) -> Result<i32> {
-        let running = read_run(run)?.ok_or_else(|| not_running(run))?;
-        let init = init_of(&running)?.ok_or_else(|| not_running(run))?;
+        self.run_if_running(run)?.ok_or_else(|| not_running(run))
+    }
+
+    /// As [`Self::run`]; `None`, and nothing was done, if no sandbox runs in this folder.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_if_running(&self, run: &Path) -> Result<Option<i32>> {
+        let Some(running) = read_run(run)? else { return Ok(None) };
+        let Some(init) = init_of(&running)? else { return Ok(None) };
         let Some(program) = self.command.first() else {
             return Err(BoxError::refused("no command"));
         };
         let places = Places::open(&running.cgroups)?;
-        let env = self.environment();
+        let env = self.environment(&running);
         kernel::hide_self()?;
         sys::close_at_exec(3);
         // Root keeps out of the sandbox: only its child goes in. An ordinary user has no power over the process
@@ -89,10 +100,10 @@ impl Enter {
             };
             sys::leave(status);
         };
-        Ok(wait(&child, &signals))
+        Ok(Some(wait(&child, &signals)))
     }
 
-    fn environment(&self) -> Vec<(OsString, OsString)> {
+    fn environment(&self, running: &Running) -> Vec<(OsString, OsString)> {
         let mut env: Vec<(OsString, OsString)> = Vec::new();
         if !self.clear_env {
             let own =
@@ -102,10 +113,12 @@ impl Enter {
             env.push(("TERM".into(), own("TERM", "dumb")));
             env.push(("LANG".into(), own("LANG", "C.UTF-8")));
             env.push(("container".into(), "stead".into()));
+            for (name, value) in &running.env {
+                set(&mut env, name.as_ref(), value.as_ref());
+            }
         }
         for (name, value) in &self.env {
-            env.retain(|(n, _)| n != name);
-            env.push((name.clone(), value.clone()));
+            set(&mut env, name, value);
         }
         env
     }
@@ -126,6 +139,22 @@ impl Enter {
         sys::unblock_all();
         Ok(())
     }
+}
+
+/// Changes what [`Running::env`] says of the sandbox whose run folder is `run`, for whoever enters from now on. One that
+/// does not run is no error. Nobody may start or stop it meanwhile.
+///
+/// # Errors
+/// If `run.json` cannot be read or written.
+pub fn set_environment(run: &Path, env: &BTreeMap<String, String>) -> Result<()> {
+    let Some(mut running) = read_run(run)? else { return Ok(()) };
+    running.env.clone_from(env);
+    write_run(run, &running)
+}
+
+fn set(env: &mut Vec<(OsString, OsString)>, name: &OsStr, value: &OsStr) {
+    env.retain(|(n, _)| n != name);
+    env.push((name.to_owned(), value.to_owned()));
 }
 
 fn not_running(run: &Path) -> BoxError {

@@ -69,6 +69,15 @@ pub fn read_run(run: &Path) -> Result<Option<Running>> {
     })
 }
 
+/// Puts `run.json` into `run`, whole.
+pub fn write_run(run: &Path, running: &Running) -> Result<()> {
+    let new = run.join("run.json.new");
+    let text = serde_json::to_vec(running).map_err(std::io::Error::from);
+    text.and_then(|text| std::fs::write(&new, text))
+        .and_then(|()| std::fs::rename(&new, run.join(RUN_FILE)))
+        .tried(|| new.display())
+}
+
 /// A handle on the first process of a sandbox. `None` if it is gone.
 pub fn init_of(running: &Running) -> Result<Option<OwnedFd>> {
     if running.boot != boot_id()? {

@@ -33,6 +33,9 @@ pub struct Spec {
     pub net: Option<Net>,
     /// Whether containers may be made inside.
     pub nested: bool,
+    /// Variables that every command inside has.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
 }
 
 /// What a root is made of.
@@ -147,6 +150,9 @@ pub struct Running {
     pub cgroups: Vec<PathBuf>,
     /// Whether containers may be made inside: it decides the system call filter of whoever enters.
     pub nested: bool,
+    /// Variables that whoever enters has.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
     /// What does not hold although nobody asked for it: "no cgroup could be made: …".
     pub notes: Vec<String>,
 }

@@ -10,7 +10,7 @@ use crate::failure::{BoxError, Result, Tried};
 use crate::init::{self, Given};
 use crate::net::NetSetup;
 use crate::place::Places;
-use crate::process::{RUN_FILE, boot_id, init_of, read_run, start_time};
+use crate::process::{RUN_FILE, boot_id, init_of, read_run, start_time, write_run};
 use crate::spec::{Ids, Running, Spec};
 use crate::{kernel, sys, userns};
 use rustix::fd::{AsFd, OwnedFd};
@@ -134,9 +134,10 @@ fn make(spec: &Spec, group: &Group) -> Result<Running> {
         started: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64),
         cgroups: group.folders().to_vec(),
         nested: spec.nested,
+        env: spec.env.clone(),
         notes,
     };
-    commit(spec, &running)?;
+    write_run(&spec.run, &running)?;
     if let Err(e) = ours.write_all(b"g") {
         let _ = std::fs::remove_file(spec.run.join(RUN_FILE));
         return Err(e).tried(|| "the first process inside");
@@ -156,14 +157,6 @@ fn hear(first: &mut UnixStream) -> Result<String> {
         _ => {}
     }
     Ok(String::from_utf8_lossy(&said).into_owned())
-}
-
-fn commit(spec: &Spec, running: &Running) -> Result<()> {
-    let new = spec.run.join("run.json.new");
-    let text = serde_json::to_vec(running).map_err(std::io::Error::from);
-    text.and_then(|text| std::fs::write(&new, text))
-        .and_then(|()| std::fs::rename(&new, spec.run.join(RUN_FILE)))
-        .tried(|| new.display())
 }
 
 /// The process that serves the network.

@@ -48,6 +48,29 @@ fn exec_hands_on_status_signals_environment_and_folder() {
 }
 
 #[test]
+fn whoever_enters_has_the_environment_of_the_sandbox() {
+    for who in everybody() {
+        let mut world = World::new(who);
+        world.spec.env = [("OF", "it"), ("HOME", "/it")].map(|(n, v)| (n.into(), v.into())).into();
+        world.start();
+        let said = |args: &[&str]| String::from_utf8(world.exec(args).stdout).unwrap();
+        let text = said(&["--env", "HOME=/mine", "--", "env"]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.contains(&"OF=it") && lines.contains(&"HOME=/mine"), "{text}");
+        assert!(!lines.contains(&"HOME=/it"), "{text}");
+        assert!(said(&["--", "env"]).lines().any(|line| line == "HOME=/it"));
+        assert_eq!(said(&["--clear-env", "--", "env"]), "");
+        let changed = [("OF".to_owned(), "another".to_owned())].into();
+        stead_box::enter::set_environment(&world.spec.run, &changed).unwrap();
+        let text = said(&["--", "env"]);
+        assert!(text.contains("OF=another\n") && !text.contains("HOME=/it"), "{text}");
+        world.stop();
+        stead_box::enter::set_environment(&world.spec.run, &changed).unwrap();
+        assert!(!world.spec.run.join("run.json").exists());
+    }
+}
+
+#[test]
 fn exec_hands_on_signals_and_leaves_no_descriptor_open() {
     for who in everybody() {
         let world = World::new(who);

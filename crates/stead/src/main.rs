@@ -1,5 +1,6 @@
 //! `stead`: the program people run.
 
+mod at_once;
 mod cli;
 mod commands;
 mod dashboard;
@@ -13,6 +14,9 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(status) = at_once::exec(std::env::args_os().skip(1)) {
+        return status;
+    }
     let cli = cli::Cli::parse();
     match commands::run(cli) {
         Ok(status) => ExitCode::from(status),

@@ -82,6 +82,7 @@ impl World {
                 peers: BTreeMap::new(),
             }),
             nested: false,
+            env: std::collections::BTreeMap::new(),
         };
         let world = World { folder, who, spec };
         for name in ["run", "cover", "layer"] {
