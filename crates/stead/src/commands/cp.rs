@@ -47,11 +47,12 @@ fn into(from: &Path, machine: &str, to: &str) -> Outcome {
         .or_else(|| from.canonicalize().ok().as_deref().and_then(last))
         .ok_or_else(|| Failure::misused(format!("{} has no name", from.display())))?;
     let steward = Steward::of_user()?;
-    // Into a folder under its own name, else under the name that was given.
-    let script = "if [ -d \"$1\" ]; then cd -- \"$1\" && exec tar -xf - --no-same-owner; fi; \
-                  cd -- \"$(dirname -- \"$1\")\" && exec tar -xf - --no-same-owner \
-                  --transform \"s|^\\./$2|./$(basename -- \"$1\")|\"";
-    let words = ["/bin/sh", "-c", script, "sh", to, &escaped(&name)].map(String::from);
+    // Into a folder under its own name, else under the name that was given, once all of it is there.
+    let script = "if [ -d \"$1\" ]; then exec tar -xf - --no-same-owner -C \"$1\"; fi; \
+                  in=$(mktemp -d -- \"$(dirname -- \"$1\")/.stead-cp-XXXXXX\") || exit 1; \
+                  tar -xf - --no-same-owner -C \"$in\" && mv -f -- \"$in/$2\" \"$1\"; \
+                  ended=$?; rm -rf -- \"$in\"; exit $ended";
+    let words = ["/bin/sh", "-c", script, "sh", to, &name].map(String::from);
     let mut child = door::command(&steward, machine, None, &[], &words)?
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -154,18 +155,6 @@ fn last(path: &Path) -> Option<String> {
         Some(Component::Normal(name)) => Some(name.to_string_lossy().into_owned()),
         _ => None,
     }
-}
-
-/// A name as a basic regular expression of sed that matches just it, with `|` as the delimiter.
-fn escaped(name: &str) -> String {
-    let mut out = String::new();
-    for c in name.chars() {
-        if r"\.*[]^$|".contains(c) {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
 }
 
 #[cfg(test)]

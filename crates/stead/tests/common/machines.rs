@@ -141,6 +141,7 @@ impl World {
             .flatten()
             .flatten()
             .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| !name.starts_with('.'))
             .collect();
         let mut arguments = vec!["destroy".to_owned(), "--yes".to_owned()];
         arguments.extend(names.iter().cloned());
@@ -149,12 +150,14 @@ impl World {
             return;
         }
         if let Some(said) = said {
+            if said.status != 0 {
+                self.lose_everything();
+            }
             assert_eq!(said.status, 0, "{arguments:?}: {said:?}");
         }
-        self.kill_steward();
-        for process in processes {
-            assert!(!alive(&process), "left: process {}", process.hold);
-        }
+        let left: Vec<i32> = processes.iter().filter(|p| alive(p)).map(|p| p.hold).collect();
+        self.lose_everything();
+        assert!(left.is_empty(), "left: processes {left:?}");
         for cgroup in cgroups {
             assert!(!cgroup.exists(), "left: {}", cgroup.display());
         }
@@ -175,7 +178,9 @@ impl World {
     fn nothing_left(&self) {
         for folder in ["machines", "states", "layers"] {
             let folder = self.places().data.join(folder);
-            let left: Vec<_> = std::fs::read_dir(&folder).into_iter().flatten().flatten().collect();
+            let mut left: Vec<_> =
+                std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
+            left.retain(|path| !path.file_name().unwrap().to_string_lossy().starts_with('.'));
             assert!(left.is_empty(), "left: {left:?}");
         }
         let here = self.path().to_str().unwrap();

@@ -107,6 +107,11 @@ impl World {
         self.within = as_nobody();
     }
 
+    /// Runs every program from now on by this command.
+    pub fn run_within<S: Into<String>>(&mut self, command: impl IntoIterator<Item = S>) {
+        self.within = command.into_iter().map(Into::into).collect();
+    }
+
     /// Gives every program this variable from now on.
     pub fn set_variable(&mut self, name: &str, value: impl Into<String>) {
         self.variables.push((name.to_owned(), value.into()));
