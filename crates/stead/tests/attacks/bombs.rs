@@ -34,7 +34,7 @@ for child in children: os.waitpid(child, 0)
     let made: u32 = told.get("made").parse().unwrap();
     assert!((20..64).contains(&made), "{made}");
     // One that does not stop by itself goes down with the machine; the steward is not held up.
-    world.ok(&["run", "-m", "a", "-d", "-n", "bomb", "--restart", "never", "--", "sh", "-c", "b() { b | b & wait; }; echo lit; b"]);
+    world.ok(&["run", "-m", "a", "-d", "-n", "bomb", "--restart", "never", "--", "python3", "-c", BOMB]);
     world.ok(&["wait", "bomb", "--for", "lit", "--timeout", "30s"]);
     world.ok(&["down", "a"]);
     world.ok(&["up", "a"]);
@@ -71,6 +71,15 @@ os.path.exists('/dev/shm/x') and os.unlink('/dev/shm/x')
     told.nothing_else_worked(&["little"]);
     assert_eq!(world.sh_ok("a", "echo well"), "well\n");
 }
+
+/// Forks for ever; every child does.
+const BOMB: &str = r"
+import os, time
+print('lit', flush=True)
+while True:
+    try: os.fork()
+    except OSError: time.sleep(0.1)
+";
 
 /// Writes until it is refused; prints how many MiB were taken.
 const FILL: &str = r"

@@ -83,14 +83,14 @@ fn planted_secrets_are_not_seen() {
     std::fs::write(&control, &planted.token).unwrap();
     // Also with a share of what lies beside.
     world.apply("[machines.a]\nshares = [\"shared\"]\n");
-    assert_eq!(seen(&world, std::slice::from_ref(&control)).len(), 4, "the probe sees nothing at all");
+    assert!(seen(&world, std::slice::from_ref(&control)).len() >= 3, "the probe sees nothing at all");
     assert_eq!(seen(&world, &planted.files), Vec::<String>::new());
     // By name or content anywhere.
     let found = world.sh_ok(
         "a",
         &format!("find / -xdev -name '{0}*' 2>/dev/null; grep -rls '{0}' /etc /root /home /srv /opt /var /run /tmp /dev/shm /usr/local {1} || true", planted.token, control.display()),
     );
-    assert_eq!(found.lines().collect::<Vec<_>>(), [control.to_str().unwrap(), control.to_str().unwrap()].into_iter().take(1).chain([]).collect::<Vec<_>>());
+    assert_eq!(found.lines().collect::<Vec<_>>(), [control.to_str().unwrap()]);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn what_hosts_have_is_not_seen() {
         }
     }
     paths.retain(|path| path.to_str().is_some());
-    assert_eq!(seen(&world, &[PathBuf::from("/etc/passwd")]).len(), 4);
+    assert!(seen(&world, &[PathBuf::from("/etc/passwd")]).len() >= 3, "the probe sees nothing at all");
     assert!(paths.iter().filter(|path| path.exists()).count() > 6, "hardly any of these is on this host");
     assert_eq!(seen(&world, &paths), Vec::<String>::new());
     // No account has a password that could be tried elsewhere.
@@ -136,14 +136,13 @@ fn processes_of_the_host_are_not_seen() {
     let steward = std::fs::read(format!("/proc/{}/environ", world.steward_pid().unwrap())).unwrap();
     assert!(String::from_utf8_lossy(&steward).contains(&token));
     world.ok(&["run", "-m", "a", "-d", "-n", "s", "--", "cat"]);
-    let script = "\
-        export CONTROL=control-word; sh -c 'cat /proc/*/environ /proc/*/cmdline | tr \"\\0\" \"\\n\"; ls -d /proc/[0-9]*; \
-        cat /proc/*/maps | grep -c .'";
+    let script = r#"export CONTROL=control-word; sh -c 'cat /proc/*/environ /proc/*/cmdline | tr "\0" "\n"; :'"#;
     let text = world.sh_ok("a", script);
     assert!(text.contains("CONTROL=control-word"), "the probe sees no environment at all");
     assert!(!text.contains(&token), "the environment of the host");
     assert!(!text.contains(world.path().to_str().unwrap()), "{text}");
-    assert!(text.lines().filter(|line| line.starts_with("/proc/")).count() < 20, "{text}");
+    let count: u32 = world.sh_ok("a", "ls -d /proc/[0-9]* | wc -l").trim().parse().unwrap();
+    assert!((3..20).contains(&count), "{count} processes are seen");
     // Through what the door holds open, too.
     let told = probe(&world, "a", "
 for pid in [p for p in os.listdir('/proc') if p.isdigit()]:
