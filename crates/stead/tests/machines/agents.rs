@@ -19,7 +19,10 @@ fn a_turn_in_a_machine_outlives_the_steward_and_its_conversation_the_machine() {
         modules.display(),
     ));
     let state = claude_state(Path::new("/project")).to_string();
-    let written = agents.stead_with_input(&["exec", "box", "--", "sh", "-c", "cat > /root/.claude.json"], state.as_bytes());
+    let written = agents.stead_with_input(
+        &["exec", "box", "--", "sh", "-c", "cat > /root/.claude.json"],
+        state.as_bytes(),
+    );
     assert_eq!(written.status, 0, "{written:?}");
     agents.sh_ok("box", "ln -s /modules/.bin/claude /usr/local/bin/claude && claude --version");
     agents.model.script(&json!([
@@ -38,7 +41,8 @@ fn a_turn_in_a_machine_outlives_the_steward_and_its_conversation_the_machine() {
     ] {
         command.args(["-e", variable]);
     }
-    let output = command.args(["--", "--allowedTools", "Bash(echo:*),Bash(cat:*)"]).output().unwrap();
+    let output =
+        command.args(["--", "--allowedTools", "Bash(echo:*),Bash(cat:*)"]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     agents.wait("s", "idle");
     let terminal = agents.terminal(&["attach", "s"]);

@@ -49,12 +49,8 @@ fn a_session_in_a_machine_is_told_from_outside() {
     assert!(cast.lines().next().unwrap().contains("\"version\":2"), "{cast}");
     assert!(cast.contains("one2three"), "{cast}");
 
-    let mut follow = world
-        .stead_command()
-        .args(["logs", "-f", "s"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut follow =
+        world.stead_command().args(["logs", "-f", "s"]).stdout(Stdio::piped()).spawn().unwrap();
     world.ok(&["send", "s", "echo last-$((6*7)); exit 3", "--key", "enter"]);
     let mut text = String::new();
     follow.stdout.take().unwrap().read_to_string(&mut text).unwrap();
