@@ -81,7 +81,7 @@ impl Steward {
         check_machine(core, &ask, name)?;
         let machine = core.machine(name);
         let link = machine.link().await?;
-        let env = Machine::environment(&link, &ask);
+        let env = machine.environment(&link, core, &ask);
         let command = match ask.command.as_slice() {
             [] if ask.agent.is_none() => vec![shell(&env)],
             command => command.to_vec(),

@@ -44,6 +44,12 @@ impl Failure {
         self
     }
 
+    /// The same failure in other words, without what to do.
+    #[must_use]
+    pub fn saying(self, message: impl Into<String>) -> Self {
+        Failure { message: message.into(), help: None, ..self }
+    }
+
     /// The steward's word for the kind of problem, as in [`Problem::code`].
     pub fn code(&self) -> Option<&str> {
         self.code.as_deref()

@@ -53,7 +53,7 @@ fn with_nearest(failure: Failure, steward: &Steward, name: &str) -> Failure {
     }
     // As it was typed: in a path it may have been cut or changed.
     let shown: String = present::cut(name, 40).chars().flat_map(char::escape_debug).collect();
-    let failure = Failure::failed(format!("there is no session \"{shown}\""));
+    let failure = failure.saying(format!("there is no session \"{shown}\""));
     let sessions: Vec<Session> = steward.get("/v1/sessions").unwrap_or_default();
     let nearest = sessions
         .iter()

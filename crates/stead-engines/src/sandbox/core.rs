@@ -135,7 +135,10 @@ impl Core {
             Ok(Some(probe)) => probe,
             _ => {
                 let probe = cgroup::probe();
-                files::write(&path, &probe)?;
+                // What went wrong may have been a moment's: the next steward tries again.
+                if probe.memory.is_ok() && probe.cpus.is_ok() && probe.processes.is_ok() {
+                    files::write(&path, &probe)?;
+                }
                 probe
             }
         };

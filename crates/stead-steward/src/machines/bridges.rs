@@ -2,6 +2,7 @@
 
 use crate::remote::{BridgeError, Machines};
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -78,5 +79,10 @@ impl Machines for Bridges {
     fn default_cwd(&self, machine: &str) -> Option<PathBuf> {
         let record = self.manager.records().get(machine).ok()??;
         Some(record.wanted.declared.shares.first()?.inside.clone())
+    }
+
+    fn env(&self, machine: &str) -> BTreeMap<String, String> {
+        let record = self.manager.records().get(machine).ok().flatten();
+        record.map(|record| record.wanted.declared.env).unwrap_or_default()
     }
 }

@@ -40,9 +40,10 @@ impl Machine {
     }
 
     /// The environment of a session inside, before the session's own variables: nothing of this host's but what was
-    /// asked for by name.
-    pub fn environment(link: &Link, ask: &Create) -> BTreeMap<String, String> {
+    /// declared for the machine or asked for by name.
+    pub fn environment(&self, link: &Link, core: &Core, ask: &Create) -> BTreeMap<String, String> {
         let mut env = link.inside.env.clone();
+        env.extend(core.remote.machines.env(&self.name));
         if let Some(lang) = ask.env.get("LANG") {
             env.entry("LANG".into()).or_insert_with(|| lang.clone());
         }

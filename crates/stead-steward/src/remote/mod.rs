@@ -24,7 +24,7 @@ pub(crate) use machine::Machine;
 use crate::shared::Core;
 use crate::steward::lock_of;
 use async_trait::async_trait;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
@@ -59,6 +59,11 @@ pub trait Machines: Send + Sync + 'static {
 
     /// The folder inside that sessions start in when nothing else is asked for; `None` is the user's home.
     fn default_cwd(&self, machine: &str) -> Option<PathBuf>;
+
+    /// The variables that all its sessions have.
+    fn env(&self, _machine: &str) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
 }
 
 /// No machines beside `host`.

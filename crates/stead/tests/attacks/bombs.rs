@@ -16,7 +16,10 @@ fn a_fork_bomb_goes_no_further_than_its_limit() {
         return;
     }
     let world = machine("processes = 64");
-    let told = probe(&world, "a", r"
+    let told = probe(
+        &world,
+        "a",
+        r"
 import time
 children = []
 try:
@@ -29,12 +32,26 @@ except OSError as e: say('bomb', errno.errorcode[e.errno])
 say('made', str(len(children)))
 for child in children: os.kill(child, 9)
 for child in children: os.waitpid(child, 0)
-");
+",
+    );
     assert_eq!(told.get("bomb"), "EAGAIN");
     let made: u32 = told.get("made").parse().unwrap();
     assert!((20..64).contains(&made), "{made}");
     // One that does not stop by itself goes down with the machine; the steward is not held up.
-    world.ok(&["run", "-m", "a", "-d", "-n", "bomb", "--restart", "never", "--", "sh", "-c", "b() { b | b & wait; }; echo lit; b"]);
+    world.ok(&[
+        "run",
+        "-m",
+        "a",
+        "-d",
+        "-n",
+        "bomb",
+        "--restart",
+        "never",
+        "--",
+        "python3",
+        "-c",
+        BOMB,
+    ]);
     world.ok(&["wait", "bomb", "--for", "lit", "--timeout", "30s"]);
     world.ok(&["down", "a"]);
     world.ok(&["up", "a"]);
@@ -47,7 +64,10 @@ fn a_memory_bomb_goes_no_further_than_its_limit() {
         return;
     }
     let world = machine("memory = \"64MiB\"");
-    let told = probe(&world, "a", r"
+    let told = probe(
+        &world,
+        "a",
+        r"
 def eat(mib):
     child = os.fork()
     if child == 0:
@@ -66,11 +86,21 @@ if child == 0:
     os._exit(0)
 say('in /dev/shm', 'ok' if os.waitpid(child, 0)[1] == 0 else 'refused')
 os.path.exists('/dev/shm/x') and os.unlink('/dev/shm/x')
-");
+",
+    );
     told.worked("little");
     told.nothing_else_worked(&["little"]);
     assert_eq!(world.sh_ok("a", "echo well"), "well\n");
 }
+
+/// Forks for ever; every child does.
+const BOMB: &str = r"
+import os, time
+print('lit', flush=True)
+while True:
+    try: os.fork()
+    except OSError: time.sleep(0.1)
+";
 
 /// Writes until it is refused; prints how many MiB were taken.
 const FILL: &str = r"

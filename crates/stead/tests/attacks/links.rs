@@ -37,7 +37,9 @@ fn files_that_the_host_writes_are_not_written_through_links() {
         assert_eq!(up.status, 0, "{up:?}");
         // It has an identity all the same, and not the victim's text.
         assert_eq!(world.sh_ok(name, "hostname").trim(), name);
-        let text = world.sh(name, "cat /etc/resolv.conf /etc/machine-id /etc/hostname /etc/hosts /srv-file").out;
+        let text = world
+            .sh(name, "cat /etc/resolv.conf /etc/machine-id /etc/hostname /etc/hosts /srv-file")
+            .out;
         assert!(!text.contains("secret-of"), "{text}");
     }
     world.ok(&["snapshot", "restore", "a", "one"]);
@@ -73,7 +75,8 @@ fn links_in_a_share_lead_nowhere_on_the_host() {
     let file = victim.to_str().unwrap();
     world.sh_ok("a", &format!("cd /shared && ln -s {file} direct && ln -s ../../victim up && ln -s /proc/self/root root && ln -s /etc etc"));
     for path in ["direct", "up", "root/root", "root/../victim", "../victim", "../../victim"] {
-        let said = world.sh("a", &format!("cat /shared/{path}; cat /shared/{path}/.ssh/* 2>/dev/null"));
+        let said =
+            world.sh("a", &format!("cat /shared/{path}; cat /shared/{path}/.ssh/* 2>/dev/null"));
         assert!(!said.out.contains("secret-of"), "{path}: {said:?}");
     }
     // Renamed away under the machine's feet, it is still the same folder and nothing above.
@@ -123,7 +126,10 @@ fn what_is_copied_out_is_not_read_or_written_through_links() {
     unharmed(&victim);
     // A tar of the machine's own making.
     let tar = EVIL_TAR.replace("VICTIM", file);
-    let written = world.stead_with_input(&["exec", "a", "--", "sh", "-c", "cat > /usr/local/bin/tar; chmod 755 /usr/local/bin/tar"], tar.as_bytes());
+    let written = world.stead_with_input(
+        &["exec", "a", "--", "sh", "-c", "cat > /usr/local/bin/tar; chmod 755 /usr/local/bin/tar"],
+        tar.as_bytes(),
+    );
     assert_eq!(written.status, 0, "{written:?}");
     assert!(world.sh_ok("a", "tar | strings").contains("evil"), "the other tar does not run");
     std::fs::create_dir(world.home().join("into")).unwrap();
@@ -138,7 +144,20 @@ fn session_folders_are_mirrored_without_links() {
     let world = machine("");
     let victim = victim(&world);
     let file = victim.to_str().unwrap();
-    world.ok(&["run", "-m", "a", "-d", "-n", "s", "--restart", "never", "--", "sh", "-c", "echo printed; exec cat"]);
+    world.ok(&[
+        "run",
+        "-m",
+        "a",
+        "-d",
+        "-n",
+        "s",
+        "--restart",
+        "never",
+        "--",
+        "sh",
+        "-c",
+        "echo printed; exec cat",
+    ]);
     world.ok(&["wait", "s", "--for", "printed", "--timeout", "30s"]);
     let folder = world.folder("s");
     let id = folder.id().to_owned();
@@ -153,9 +172,17 @@ fn session_folders_are_mirrored_without_links() {
     world.ok(&["down", "a"]);
     let logs = world.ok(&["logs", "s", "--raw"]);
     assert!(logs.contains("printed") && !logs.contains("secret-of"), "{logs}");
-    let found = std::process::Command::new("grep").args(["-rl", "secret-of"]).arg(world.places().data).output().unwrap();
+    let found = std::process::Command::new("grep")
+        .args(["-rl", "secret-of"])
+        .arg(world.places().data)
+        .output()
+        .unwrap();
     assert_eq!(String::from_utf8_lossy(&found.stdout), "");
-    let found = std::process::Command::new("find").arg(world.places().data.join("sessions")).args(["-type", "l"]).output().unwrap();
+    let found = std::process::Command::new("find")
+        .arg(world.places().data.join("sessions"))
+        .args(["-type", "l"])
+        .output()
+        .unwrap();
     assert_eq!(String::from_utf8_lossy(&found.stdout), "");
     unharmed(&victim);
 }

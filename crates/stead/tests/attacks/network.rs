@@ -8,9 +8,10 @@ use std::process::{Child, Command, Stdio};
 
 /// Attempts to connect, with a word for each.
 const CONNECT: &str = r"
+PATIENCE = 20
 def connect(host, port, hello=None):
-    s = socket.create_connection((host, port), 20)
-    s.settimeout(20)
+    s = socket.create_connection((host, port), PATIENCE)
+    s.settimeout(PATIENCE)
     if hello is not None: s.sendall(hello)
     data = s.recv(4096)
     if not data: raise OSError(errno.ECONNRESET, 'closed')
@@ -29,13 +30,31 @@ fn services_of_this_host_are_out_of_reach() {
         }
     });
     world.apply(&format!("[machines.a]\n[machines.open]\nhost_ports = [{port}]\n"));
-    let own = Command::new("hostname").arg("-I").output().map(|o| String::from_utf8_lossy(&o.stdout).into_owned());
-    let mut places: Vec<String> = own.unwrap_or_default().split_whitespace().map(str::to_owned).collect();
-    places.extend(["127.0.0.1", "127.1.2.3", "0.0.0.0", "localhost", "::1", "::ffff:127.0.0.1", "10.90.0.1", "2130706433"].map(String::from));
+    let own = Command::new("hostname")
+        .arg("-I")
+        .output()
+        .map(|o| String::from_utf8_lossy(&o.stdout).into_owned());
+    let mut places: Vec<String> =
+        own.unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+    places.extend(
+        [
+            "127.0.0.1",
+            "127.1.2.3",
+            "0.0.0.0",
+            "localhost",
+            "::1",
+            "::ffff:127.0.0.1",
+            "10.90.0.1",
+            "2130706433",
+        ]
+        .map(String::from),
+    );
     if let Ok(name) = std::fs::read_to_string("/etc/hostname") {
         places.push(name.trim().to_owned());
     }
-    let script = format!("{CONNECT}\nfor place in {places:?}: attempt(place, lambda: connect(place, {port}))\n");
+    let script = format!(
+        "{CONNECT}\nfor place in {places:?}: attempt(place, lambda: connect(place, {port}))\n"
+    );
     // The probe works where the port is given.
     probe(&world, "open", &script).worked("127.0.0.1");
     probe(&world, "a", &script).nothing_else_worked(&[]);
@@ -120,11 +139,17 @@ impl Internet {
                 .unwrap();
             assert!(status.success(), "{script}");
         };
-        inside(&here, &format!(
-            "ip link add host0 type veth peer name inet0; ip addr add 192.0.2.1/24 dev host0; ip link set host0 up; ip link set inet0 netns {}",
-            there.id()
-        ));
-        inside(&there, "ip addr add 192.0.2.2/24 dev inet0; ip link set inet0 up; ip route add local 0.0.0.0/0 dev lo; ip route add 192.0.2.0/24 dev inet0 table local");
+        inside(
+            &here,
+            &format!(
+                "ip link add host0 type veth peer name inet0; ip addr add 192.0.2.1/24 dev host0; ip link set host0 up; ip link set inet0 netns {}",
+                there.id()
+            ),
+        );
+        inside(
+            &there,
+            "ip addr add 192.0.2.2/24 dev inet0; ip link set inet0 up; ip route add local 0.0.0.0/0 dev lo; ip route add 192.0.2.0/24 dev inet0 table local",
+        );
         inside(&here, "ip route add default via 192.0.2.2");
         let mut server = Command::new("nsenter")
             .args(["--net", "--target", &there.id().to_string(), "python3", "-c", STAND_IN])
@@ -214,7 +239,17 @@ fn only_allowed_names_are_reached() {
     let script = format!("{CONNECT}{NAMES}\ntell_all('good.test', 'bad.test', '203.0.113.10')\n");
     // Where all is open, the same attempts succeed: the internet is there and the probe works.
     let free = probe(&world, "free", &script);
-    for name in ["dns bad.test", "http bad.test", "host header", "sni", "raw 22", "raw 8080", "raw 443", "two hosts", "CONNECT"] {
+    for name in [
+        "dns bad.test",
+        "http bad.test",
+        "host header",
+        "sni",
+        "raw 22",
+        "raw 8080",
+        "raw 443",
+        "two hosts",
+        "CONNECT",
+    ] {
         free.worked(name);
     }
     for at in ["169.254.169.254", "100.100.100.200", "168.63.129.16", "192.0.2.1", "10.90.0.7"] {
@@ -230,7 +265,14 @@ fn only_allowed_names_are_reached() {
     probe(&world, "none", &script).nothing_else_worked(&[]);
     // The process that serves its network dies: nothing is open then.
     kill_and_wait(world.sandbox("a")["net"].as_i64().unwrap() as i32, 9);
-    probe(&world, "a", &script).nothing_else_worked(&[]);
+    // Its packets go nowhere, so that nobody need be waited for.
+    let few = format!(
+        "{CONNECT}{NAMES}\nPATIENCE = 1\nfor at in ['203.0.113.10', '192.0.2.1', '127.0.0.1']:\n\
+         \x20   attempt('http ' + at, lambda: http(at, 'good.test'))\n\
+         \x20   attempt('tls ' + at, lambda: tls(at, 'good.test'))\n"
+    );
+    probe(&world, "a", &few).nothing_else_worked(&[]);
+    assert!(world.machine("a")["notes"].to_string().contains("network has died"));
     drop(world);
     drop(internet);
 }

@@ -54,7 +54,11 @@ fn read(out: &str, all: &str) -> Told {
     let lines = out.lines().filter_map(|line| line.split_once('\t'));
     let mut told: BTreeMap<String, String> =
         lines.map(|(name, what)| (name.to_owned(), what.to_owned())).collect();
-    assert_eq!(told.remove("end").as_deref(), Some("of the probe"), "the probe did not end well: {all}");
+    assert_eq!(
+        told.remove("end").as_deref(),
+        Some("of the probe"),
+        "the probe did not end well: {all}"
+    );
     Told(told)
 }
 

@@ -302,7 +302,8 @@ pub fn claude_state(project: &Path) -> Value {
     })
 }
 
-fn node_modules() -> PathBuf {
+/// Where the real agents lie.
+pub fn node_modules() -> PathBuf {
     if let Some(modules) = std::env::var_os("STEAD_NODE_MODULES") {
         return modules.into();
     }

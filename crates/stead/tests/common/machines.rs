@@ -135,7 +135,8 @@ impl World {
         }
         let processes: Vec<Run> =
             self.sandboxes().iter().flat_map(|name| self.sandbox_processes(name)).collect();
-        let cgroups = self.sandboxes().iter().flat_map(|name| self.cgroups(name)).collect::<Vec<_>>();
+        let cgroups =
+            self.sandboxes().iter().flat_map(|name| self.cgroups(name)).collect::<Vec<_>>();
         let names: Vec<String> = std::fs::read_dir(&machines)
             .into_iter()
             .flatten()
@@ -178,15 +179,21 @@ impl World {
     fn nothing_left(&self) {
         for folder in ["machines", "states", "layers"] {
             let folder = self.places().data.join(folder);
-            let mut left: Vec<_> =
-                std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
+            let mut left: Vec<_> = std::fs::read_dir(&folder)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|e| e.path())
+                .collect();
             left.retain(|path| !path.file_name().unwrap().to_string_lossy().starts_with('.'));
             assert!(left.is_empty(), "left: {left:?}");
         }
         let here = self.path().to_str().unwrap();
         for pid in processes() {
-            let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let mounts = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+            let command =
+                std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let mounts =
+                std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
             assert!(!mounts.contains(here), "left: a mount of {here}, seen by {pid} {command:?}");
             let ours = command.contains("stead-box") && command.contains(here);
             assert!(!ours, "left: process {pid} {command:?}");

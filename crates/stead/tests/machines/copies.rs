@@ -16,7 +16,13 @@ fn files_and_folders_are_copied_both_ways() {
     world.ok(&["cp", "file", "a:/srv/named"]);
     world.ok(&["cp", "file", "a:/srv"]);
     world.ok(&["cp", "file", "a:"]);
-    assert_eq!(world.sh_ok("a", "cmp /srv/named /srv/file && cmp /srv/file ~/file; stat -c %a:%u /srv/named"), "750:0\n");
+    assert_eq!(
+        world.sh_ok(
+            "a",
+            "cmp /srv/named /srv/file && cmp /srv/file ~/file; stat -c %a:%u /srv/named"
+        ),
+        "750:0\n"
+    );
     // Odd names are only names.
     let odd = "-a b'$(id)|&;*.[x]";
     std::fs::write(home.join(odd), "odd").unwrap();
@@ -32,7 +38,8 @@ fn files_and_folders_are_copied_both_ways() {
     symlink("one", folder.join("link")).unwrap();
     symlink("/etc/hostname", folder.join("absolute")).unwrap();
     world.ok(&["cp", "folder", "a:/srv/copy"]);
-    let listed = world.sh_ok("a", "cd /srv/copy && cat one && readlink link absolute && ls -d empty");
+    let listed =
+        world.sh_ok("a", "cd /srv/copy && cat one && readlink link absolute && ls -d empty");
     assert_eq!(listed, "1one\n/etc/hostname\nempty\n");
     world.ok(&["cp", "folder", "a:/srv/copy"]);
     assert_eq!(world.sh_ok("a", "cat /srv/copy/folder/one"), "1");
@@ -42,7 +49,10 @@ fn files_and_folders_are_copied_both_ways() {
     world.ok(&["cp", "a:/srv/copy", "out"]);
     assert_eq!(std::fs::read_to_string(home.join("out/two")).unwrap(), "2\n");
     assert_eq!(std::fs::read_link(home.join("out/link")).unwrap().to_str(), Some("one"));
-    assert_eq!(std::fs::read_link(home.join("out/absolute")).unwrap().to_str(), Some("/etc/hostname"));
+    assert_eq!(
+        std::fs::read_link(home.join("out/absolute")).unwrap().to_str(),
+        Some("/etc/hostname")
+    );
     assert!(home.join("out/empty").is_dir());
     world.ok(&["cp", "a:/srv/named", "out"]);
     assert_eq!(std::fs::read(home.join("out/named")).unwrap(), bytes);

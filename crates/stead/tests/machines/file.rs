@@ -29,7 +29,8 @@ fn a_stead_file_from_init_to_destroy() {
     assert_eq!(world.stead(&["plan", "--json"]).status, 0);
     // Its home is shared at the same place.
     std::fs::write(world.home().join("hello"), "from the host").unwrap();
-    let said = world.stead(&["exec", "box", "--", "cat", &format!("{}/hello", world.home().display())]);
+    let said =
+        world.stead(&["exec", "box", "--", "cat", &format!("{}/hello", world.home().display())]);
     assert_eq!((said.status, said.out.as_str()), (0, "from the host"), "{said:?}");
 
     // Applied again, nothing happens to it.
@@ -75,7 +76,10 @@ fn a_machine_that_is_declared_no_more_is_destroyed_only_when_told() {
     assert_eq!(world.stead(&["plan", "a"]).status, 0);
     world.ok(&["apply", "--yes"]);
     let machines = world.ok(&["ls", "--machines", "--json"]);
-    assert!(machines.contains("\"name\":\"a\"") && !machines.contains("\"name\":\"b\""), "{machines}");
+    assert!(
+        machines.contains("\"name\":\"a\"") && !machines.contains("\"name\":\"b\""),
+        "{machines}"
+    );
 }
 
 #[test]

@@ -16,8 +16,22 @@ fn exec_hands_on_status_streams_folder_and_environment() {
     let here = world.home().join("bytes");
     std::fs::write(&here, &bytes).unwrap();
     let outside = world.program("sha256sum").arg(&here).output().unwrap();
-    assert_eq!(said.out.split(' ').next(), String::from_utf8(outside.stdout).unwrap().split(' ').next());
-    let said = world.stead(&["exec", "-C", "/var/cache", "-e", "WORD=two words", "a", "--", "sh", "-c", "pwd; echo $WORD"]);
+    assert_eq!(
+        said.out.split(' ').next(),
+        String::from_utf8(outside.stdout).unwrap().split(' ').next()
+    );
+    let said = world.stead(&[
+        "exec",
+        "-C",
+        "/var/cache",
+        "-e",
+        "WORD=two words",
+        "a",
+        "--",
+        "sh",
+        "-c",
+        "pwd; echo $WORD",
+    ]);
     assert_eq!(said.out, "/var/cache\ntwo words\n");
     let nowhere = world.stead(&["exec", "a", "--", "no-such-program"]);
     assert_eq!(nowhere.status, 127, "{nowhere:?}");
@@ -57,7 +71,10 @@ fn shares_belong_on_both_sides_to_those_who_use_them() {
         std::fs::set_permissions(folder.join("file"), PermissionsExt::from_mode(0o600)).unwrap();
     }
     world.apply("[machines.a]\nshares = [\"rw:/rw\", \"ro:/in/side/ro:ro\"]\n");
-    assert_eq!(world.sh_ok("a", "stat -c %u:%g /rw/file /in/side/ro/file; cat /rw/file"), "0:0\n0:0\ntext");
+    assert_eq!(
+        world.sh_ok("a", "stat -c %u:%g /rw/file /in/side/ro/file; cat /rw/file"),
+        "0:0\n0:0\ntext"
+    );
     world.sh_ok("a", "echo made > /rw/made && mkdir /rw/folder && echo more >> /rw/file");
     let us = world.home().metadata().unwrap().uid();
     for name in ["made", "folder", "file"] {
@@ -65,7 +82,12 @@ fn shares_belong_on_both_sides_to_those_who_use_them() {
     }
     assert_eq!(std::fs::read_to_string(rw.join("file")).unwrap(), "textmore\n");
     assert_eq!(world.sh_ok("a", "cat /in/side/ro/file"), "text");
-    for script in ["echo x > /in/side/ro/file", "touch /in/side/ro/x", "rm /in/side/ro/file", "chmod 777 /in/side/ro"] {
+    for script in [
+        "echo x > /in/side/ro/file",
+        "touch /in/side/ro/x",
+        "rm /in/side/ro/file",
+        "chmod 777 /in/side/ro",
+    ] {
         assert_ne!(world.sh("a", script).status, 0, "{script}");
     }
     assert_eq!(std::fs::read_to_string(ro.join("file")).unwrap(), "text");
@@ -98,7 +120,8 @@ fn a_machine_shows_what_it_changed() {
     for line in ["A /etc/made", "C /etc/profile", "D /usr/bin/env"] {
         assert!(text.lines().any(|l| l == line), "{line} is not in {text}");
     }
-    let changes: serde_json::Value = serde_json::from_str(&world.ok(&["diff", "a", "--json"])).unwrap();
+    let changes: serde_json::Value =
+        serde_json::from_str(&world.ok(&["diff", "a", "--json"])).unwrap();
     let deleted = changes.as_array().unwrap().iter().find(|c| c["path"] == "/usr/bin/env").unwrap();
     assert_eq!(deleted["kind"], "deleted");
     assert!(std::path::Path::new("/usr/bin/env").exists());

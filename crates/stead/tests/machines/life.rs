@@ -17,7 +17,20 @@ fn with_sessions() -> World {
     world.sh_ok("a", "echo first > /etc/mark");
     for restart in ["never", "resume", "always"] {
         let script = format!("echo $(cat /etc/mark):{restart}; exec cat");
-        let run = ["run", "-m", "a", "-d", "-n", restart, "--restart", restart, "--", "sh", "-c", &script];
+        let run = [
+            "run",
+            "-m",
+            "a",
+            "-d",
+            "-n",
+            restart,
+            "--restart",
+            restart,
+            "--",
+            "sh",
+            "-c",
+            &script,
+        ];
         world.ok(&run);
         world.ok(&["wait", restart, "--for", &format!(":{restart}"), "--timeout", "30s"]);
     }

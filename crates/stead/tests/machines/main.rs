@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod agents;
 mod copies;
 mod file;
 mod inside;

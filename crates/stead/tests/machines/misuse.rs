@@ -7,7 +7,8 @@ fn fails(world: &World, args: &[&str], status: i32, text: &str) {
     let said = world.stead(args);
     assert_eq!(said.status, status, "{args:?}: {said:?}");
     assert!(said.err.contains(text), "{args:?}: {said:?}");
-    let wrong = said.err.lines().filter(|line| line.contains('×') || line.starts_with("error:")).count();
+    let wrong =
+        said.err.lines().filter(|line| line.contains('×') || line.starts_with("error:")).count();
     assert_eq!(wrong, 1, "{args:?}: {said:?}");
     assert!(!said.err.contains("panicked") && !said.err.contains('\u{1b}'), "{args:?}: {said:?}");
     assert_eq!(said.out, "", "{args:?}");
@@ -70,7 +71,10 @@ fn machines_that_are_not_there_or_cannot_be() {
     fails(&world, &["exec", "box", "--", "true"], 1, "does not run");
     for name in ["../x", "a/b", "", "host", "a b", "\u{1b}[31m"] {
         let said = world.stead(&["clone", "box", name]);
-        assert!([1, 2].contains(&said.status) && !said.err.contains('\u{1b}'), "{name:?}: {said:?}");
+        assert!(
+            [1, 2].contains(&said.status) && !said.err.contains('\u{1b}'),
+            "{name:?}: {said:?}"
+        );
     }
     fails(&world, &["snapshot", "create", "box", "../../x"], 2, "name");
     fails(&world, &["init"], 1, "is there already");
@@ -89,5 +93,8 @@ fn machines_that_are_not_there_or_cannot_be() {
     world.declare(&format!("[machines.a]\nshares = [\"{}:/x\"]\n", world.path().display()));
     let said = world.stead(&["apply", "--yes"]);
     assert_ne!(said.status, 0, "{said:?}");
-    assert!(said.err.contains("files of stead itself") || said.out.contains("files of stead itself"), "{said:?}");
+    assert!(
+        said.err.contains("files of stead itself") || said.out.contains("files of stead itself"),
+        "{said:?}"
+    );
 }

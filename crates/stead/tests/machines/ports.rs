@@ -37,7 +37,8 @@ try:
 except OSError as e:
     print('error', type(e).__name__)
 ";
-    let said = world.stead(&["exec", machine, "--", "python3", "-c", script, address, &port.to_string()]);
+    let said =
+        world.stead(&["exec", machine, "--", "python3", "-c", script, address, &port.to_string()]);
     assert_eq!(said.status, 0, "{said:?}");
     said.out.trim().to_owned()
 }

@@ -49,12 +49,8 @@ fn a_session_in_a_machine_is_told_from_outside() {
     assert!(cast.lines().next().unwrap().contains("\"version\":2"), "{cast}");
     assert!(cast.contains("one2three"), "{cast}");
 
-    let mut follow = world
-        .stead_command()
-        .args(["logs", "-f", "s"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut follow =
+        world.stead_command().args(["logs", "-f", "s"]).stdout(Stdio::piped()).spawn().unwrap();
     world.ok(&["send", "s", "echo last-$((6*7)); exit 3", "--key", "enter"]);
     let mut text = String::new();
     follow.stdout.take().unwrap().read_to_string(&mut text).unwrap();
@@ -72,8 +68,8 @@ fn a_session_in_a_machine_is_told_from_outside() {
 #[test]
 fn a_session_in_a_machine_is_killed() {
     let world = World::new();
-    world.ok(&["run", "-m", "scratch", "-d", "-n", "s", "--restart", "always", "--", "cat"]);
-    world.ok(&["kill", "--signal", "TERM", "s"]);
+    world.ok(&["run", "-m", "scratch", "-d", "-n", "s", "--restart", "always", "--", "head", "-n1"]);
+    world.ok(&["send", "s", "--key", "enter"]);
     until("its second life", || (world.session("s").life == 2).then_some(()));
     world.ok(&["kill", "s"]);
     let exit = until("its end", || world.session("s").exit);

@@ -13,7 +13,10 @@ pub fn is_kept_and_put_back(world: &World) {
     world.ok(&["down", "a"]);
     world.ok(&["snapshot", "create", "a", "good", "--note", "before the damage"]);
     world.ok(&["up", "a"]);
-    world.sh_ok("a", "rm -rf /srv/data; echo two > /etc/changed; rm /usr/bin/env; echo x > /etc/damage");
+    world.sh_ok(
+        "a",
+        "rm -rf /srv/data; echo two > /etc/changed; rm /usr/bin/env; echo x > /etc/damage",
+    );
     world.ok(&["snapshot", "restore", "a", "good"]);
     assert_eq!(world.sh_ok("a", "cat /srv/data/file /etc/changed; env true"), "precious\none\n");
     assert_ne!(world.sh("a", "cat /etc/damage").status, 0);
@@ -22,7 +25,8 @@ pub fn is_kept_and_put_back(world: &World) {
     assert_eq!(all[0]["name"], "good");
     assert_eq!(all[0]["note"], "before the damage");
     // What was replaced is kept, and can be had again.
-    let replaced = all.iter().find(|s| s["automatic"] == true).expect("the state that was replaced");
+    let replaced =
+        all.iter().find(|s| s["automatic"] == true).expect("the state that was replaced");
     world.ok(&["snapshot", "restore", "a", replaced["name"].as_str().unwrap()]);
     assert_eq!(world.sh_ok("a", "cat /etc/changed /etc/damage"), "two\nx\n");
     assert_ne!(world.sh("a", "cat /srv/data/file").status, 0);
@@ -55,7 +59,10 @@ fn only_so_many_snapshots_are_kept() {
 fn a_clone_has_the_data_and_an_identity_of_its_own() {
     let world = World::new();
     world.apply("[machines.a]\n");
-    world.sh_ok("a", "echo data > /srv/file; mkdir -p /etc/ssh; echo key-of-a > /etc/ssh/ssh_host_ed25519_key");
+    world.sh_ok(
+        "a",
+        "echo data > /srv/file; mkdir -p /etc/ssh; echo key-of-a > /etc/ssh/ssh_host_ed25519_key",
+    );
     world.ok(&["run", "-m", "a", "-d", "-n", "s", "--", "sh", "-c", "echo printed; exec cat"]);
     world.ok(&["wait", "s", "--for", "printed", "--timeout", "30s"]);
     world.ok(&["down", "a"]);
@@ -93,7 +100,10 @@ fn a_state_moves_to_another_machine() {
     assert_eq!(world.stead(&["move", "a", "b"]).status, 2);
     world.ok(&["move", "a", "b", "--yes"]);
     world.ok(&["up", "a", "b"]);
-    assert_eq!(world.sh_ok("b", "cat /srv/file; hostname; cat /etc/machine-id"), format!("of-a\nb\n{id}"));
+    assert_eq!(
+        world.sh_ok("b", "cat /srv/file; hostname; cat /etc/machine-id"),
+        format!("of-a\nb\n{id}")
+    );
     assert_ne!(world.sh("a", "cat /srv/file").status, 0);
     let kept = snapshots(&world, "b");
     let replaced = kept.iter().find(|s| s["automatic"] == true).expect("the state of b");

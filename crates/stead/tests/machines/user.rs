@@ -13,7 +13,18 @@ fn an_ordinary_user_has_machines_too() {
     world.apply("[machines.a]\n");
     assert_eq!(world.sh_ok("a", "id -u; hostname"), "0\na\n");
     assert_eq!(world.sh("a", "exit 7").status, 7);
-    let terminal = world.terminal(&["run", "-m", "a", "-n", "s", "--restart", "resume", "--", "bash", "--norc"]);
+    let terminal = world.terminal(&[
+        "run",
+        "-m",
+        "a",
+        "-n",
+        "s",
+        "--restart",
+        "resume",
+        "--",
+        "bash",
+        "--norc",
+    ]);
     terminal.wait_for("#");
     terminal.line("echo a$((1+2))b");
     terminal.wait_for("a3b");
