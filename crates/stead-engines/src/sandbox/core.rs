@@ -11,6 +11,7 @@ use stead_machine::engine::Result;
 use stead_machine::model::{Observed, Phase, Wanted};
 use stead_machine::{EngineError, Steps};
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 /// Seconds that processes inside have to end.
 const GRACE: u32 = 5;
@@ -20,12 +21,14 @@ pub struct Core {
     pub place: Place,
     pub programs: Programs,
     pub root: bool,
+    /// What was found of limits; whoever looks is the only one who does.
+    probed: Mutex<Option<Probe>>,
 }
 
 impl Core {
     pub fn new(data: &std::path::Path, runtime: &std::path::Path, programs: Programs) -> Self {
         let root = rustix::process::geteuid().is_root();
-        Core { place: Place::new(data, runtime), programs, root }
+        Core { place: Place::new(data, runtime), programs, root, probed: Mutex::new(None) }
     }
 
     pub fn made(&self, name: &str) -> Result<Made> {
@@ -145,14 +148,23 @@ impl Core {
         files::write(&self.place.made(&wanted.name), &made)
     }
 
-    /// Whether limits hold here, tried once a boot.
+    /// Whether limits hold here, tried once a boot; where they do not, by each steward, since it may have been an accident.
     pub fn probe(&self) -> Result<Probe> {
-        let path = self.place.probe();
-        if let Ok(Some(probe)) = files::read(&path) {
-            return Ok(probe);
+        let mut probed = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(probe) = &*probed {
+            return Ok(probe.clone());
         }
-        let probe = cgroup::probe();
-        files::write(&path, &probe)?;
+        let all = Limits { memory: Some(1), cpus: Some(1), processes: Some(1) };
+        let path = self.place.probe();
+        let probe = match files::read::<Probe>(&path) {
+            Ok(Some(probe)) if probe.covers(&all).is_ok() => probe,
+            _ => {
+                let probe = cgroup::probe();
+                files::write(&path, &probe)?;
+                probe
+            }
+        };
+        *probed = Some(probe.clone());
         Ok(probe)
     }
 
