@@ -105,7 +105,8 @@ fn copy(data: &Path, n: usize) -> Result<()> {
     let change = |from: &Path, to: &Path| -> Result<()> {
         let mut value: serde_json::Value =
             serde_json::from_slice(&fs::read(from).context(from.display())?).context(from.display())?;
-        if let Some(wanted) = value.get_mut("wanted") {
+        let wanted = if value.get("wanted").is_some() { value.get_mut("wanted") } else { Some(&mut value) };
+        if let Some(wanted) = wanted.filter(|wanted| wanted.get("number").is_some()) {
             for (key, new) in [("name", &name), ("id", &id), ("state", &name), ("address", &address)] {
                 wanted[key] = new.as_str().into();
             }
