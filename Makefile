@@ -11,12 +11,12 @@ PREFIX ?= $(HOME)/.local
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
-run: build ## build, start the steward, open a first session
+run: build ## build, start the steward, open a first session in a sandbox
 	@scripts/run.sh $(RELEASE)
 
 build: ## the programs, in release
 	@scripts/deps-build.sh
-	cargo build --locked --release -p stead -p stead-hold
+	cargo build --locked --release -p stead -p stead-hold -p stead-box
 
 install: build ## the programs, man pages and completions below PREFIX
 	@scripts/install.sh $(RELEASE) $(PREFIX)

@@ -1,11 +1,13 @@
 #!/bin/sh
-# What the tests need: real programs to hold, real agents, and another terminal to compare with.
+# What the tests need: real programs to hold, real agents, another terminal to compare with, and for machines what
+# makes file systems and images, and what attacks a sandbox from inside.
 # deps-test.sh CACHE: node modules go to CACHE/npm.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 cache=$1
 . "$here/apt.sh"
-apt_install vim less htop tmux procps git bash util-linux perl-base python3 g++
+apt_install vim less htop tmux procps git bash util-linux perl-base python3 g++ \
+    coreutils tar curl e2fsprogs iproute2 mmdebstrap mount strace
 
 command -v node >/dev/null || { echo "the tests need Node 20 or later" >&2; exit 1; }
 mkdir -p "$cache/npm"

@@ -7,11 +7,25 @@ world=$(mktemp -d /tmp/stead-pictures-XXXXXX)
 export XDG_DATA_HOME="$world/data" XDG_RUNTIME_DIR="$world/run" XDG_CONFIG_HOME="$world/config" HOME="$world/home"
 export PATH="$programs:$PATH" PS1='$ '
 mkdir -p "$world/run" "$HOME/shop" "$HOME/api"
-trap 'for s in $(stead ls --json | tr "," "\n" | sed -n "s/.*\"name\":\"\([^\"]*\)\".*/\1/p"); do stead kill "$s" >/dev/null 2>&1 || true; done; stead steward stop; rm -rf "$world"' EXIT
+trap 'stead destroy --yes shop twin >/dev/null 2>&1 || true; for s in $(stead ls --json | tr "," "\n" | sed -n "s/.*\"name\":\"\([^\"]*\)\".*/\1/p"); do stead kill "$s" >/dev/null 2>&1 || true; done; stead steward stop; rm -rf "$world"' EXIT
 
+# Machines only where this host can have them: the picture says what is there.
 cd "$HOME/shop"
-stead run -d -n fix-login -- bash --norc -c 'echo "$ cargo test"; printf "running 42 tests\n\033[32m%s\033[0m\n" "test result: ok. 42 passed"; echo; printf "Push the branch? [Y/n] "; read -r x' >/dev/null
-stead run -d -n nightly -- sh -c 'while :; do date +"%T nightly build goes on"; sleep 1; done' >/dev/null
+cat >stead.toml <<'EOF'
+[machines.shop]
+shares = ["."]
+[machines.twin]
+running = false
+EOF
+on=
+if stead doctor >/dev/null; then
+    stead apply >/dev/null 2>&1
+    on="-m shop"
+fi
+# shellcheck disable=SC2086
+stead run -d $on -n fix-login -- bash --norc -c 'echo "$ cargo test"; printf "running 42 tests\n\033[32m%s\033[0m\n" "test result: ok. 42 passed"; echo; printf "Push the branch? [Y/n] "; read -r x' >/dev/null
+# shellcheck disable=SC2086
+stead run -d $on -n nightly -- sh -c 'while :; do date +"%T nightly build goes on"; sleep 1; done' >/dev/null
 cd "$HOME/api"
 stead run -d -n shell -- bash --norc >/dev/null
 stead run -d -n migrate -- sh -c 'echo "migrating"; exit 3' >/dev/null
@@ -21,6 +35,7 @@ stead wait migrate --timeout 30s || true
 
 cd "$HOME"
 stead-hold create -n dashboard stead >/dev/null
+stead send dashboard --key down,down,up,up >/dev/null
 picture() { stead screen "$1" --format json | node "$here/picture.mjs" >"$here/../docs/pictures/$2.svg"; }
 stead wait dashboard --for 'Push the branch' --timeout 30s
 picture dashboard dashboard

@@ -211,7 +211,10 @@ fn chosen_metrics(only: &[String]) -> Result<Vec<&'static Metric>> {
     if let Some(unknown) = only.iter().find(|o| metrics::ALL.iter().all(|m| m.page.key != **o)) {
         return Err(Error::new(format!("no metric is called {unknown}")));
     }
-    Ok(metrics::ALL.iter().filter(|m| only.is_empty() || only.iter().any(|o| o == m.page.key)).collect())
+    Ok(metrics::ALL
+        .iter()
+        .filter(|m| only.is_empty() || only.iter().any(|o| o == m.page.key))
+        .collect())
 }
 
 fn chosen_peers(arguments: &Arguments) -> Result<Vec<Box<dyn Peer>>> {

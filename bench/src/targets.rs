@@ -82,20 +82,74 @@ pub const ALL: [Target; 15] = [
 
 /// Those of machines.
 pub const MACHINES: [Target; 14] = [
-    target("create and run true, by the steward, of bwrap's time", "machine-create", Ratio("p50 ms", "bwrap"), AtMost(2.0)),
-    target("create and run true, without it, of bwrap's time", "machine-create", Ratio("p50 ms", "bwrap"), AtMost(2.0))
-        .of("stead-box"),
-    target("create and run true, by the steward, of podman's time", "machine-create", Ratio("p50 ms", "podman"), AtMost(0.1)),
-    target("run true in one that runs, of nsenter's time", "machine-exec", Ratio("p50 ms", "nsenter"), AtMost(1.0)),
-    target("a sandbox beyond its programs, MB", "machine-memory", Own("per sandbox MB"), AtMost(1.0)),
-    target("snapshot, stopped: 10,000 files, of 10 files' time", "machine-snapshot", Own("snapshot 10,000 ÷ 10"), AtMost(1.5)),
-    target("clone, stopped: 10,000 files, of 10 files' time", "machine-snapshot", Own("clone 10,000 ÷ 10"), AtMost(1.5)),
-    target("the same on btrfs: snapshot", "machine-snapshot", Own("snapshot 10,000 ÷ 10"), AtMost(1.5)).of("stead on btrfs"),
-    target("the same on btrfs: clone", "machine-snapshot", Own("clone 10,000 ÷ 10"), AtMost(1.5)).of("stead on btrfs"),
-    target("the same on xfs: snapshot", "machine-snapshot", Own("snapshot 10,000 ÷ 10"), AtMost(1.5)).of("stead on xfs"),
-    target("the same on xfs: clone", "machine-snapshot", Own("clone 10,000 ÷ 10"), AtMost(1.5)).of("stead on xfs"),
+    target(
+        "create and run true, by the steward, of bwrap's time",
+        "machine-create",
+        Ratio("p50 ms", "bwrap"),
+        AtMost(2.0),
+    ),
+    target(
+        "create and run true, without it, of bwrap's time",
+        "machine-create",
+        Ratio("p50 ms", "bwrap"),
+        AtMost(2.0),
+    )
+    .of("stead-box"),
+    target(
+        "create and run true, by the steward, of podman's time",
+        "machine-create",
+        Ratio("p50 ms", "podman"),
+        AtMost(0.1),
+    ),
+    target(
+        "run true in one that runs, of nsenter's time",
+        "machine-exec",
+        Ratio("p50 ms", "nsenter"),
+        AtMost(1.0),
+    ),
+    target(
+        "a sandbox beyond its programs, MB",
+        "machine-memory",
+        Own("per sandbox MB"),
+        AtMost(1.0),
+    ),
+    target(
+        "snapshot, stopped: 10,000 files, of 10 files' time",
+        "machine-snapshot",
+        Own("snapshot 10,000 ÷ 10"),
+        AtMost(1.5),
+    ),
+    target(
+        "clone, stopped: 10,000 files, of 10 files' time",
+        "machine-snapshot",
+        Own("clone 10,000 ÷ 10"),
+        AtMost(1.5),
+    ),
+    target(
+        "the same on btrfs: snapshot",
+        "machine-snapshot",
+        Own("snapshot 10,000 ÷ 10"),
+        AtMost(1.5),
+    )
+    .of("stead on btrfs"),
+    target("the same on btrfs: clone", "machine-snapshot", Own("clone 10,000 ÷ 10"), AtMost(1.5))
+        .of("stead on btrfs"),
+    target(
+        "the same on xfs: snapshot",
+        "machine-snapshot",
+        Own("snapshot 10,000 ÷ 10"),
+        AtMost(1.5),
+    )
+    .of("stead on xfs"),
+    target("the same on xfs: clone", "machine-snapshot", Own("clone 10,000 ÷ 10"), AtMost(1.5))
+        .of("stead on xfs"),
     target("a plan of 1,000 machines, ms", "machine-many", Own("plan, nothing ms"), AtMost(100.0)),
-    target("a plan that changes 1,000 machines, ms", "machine-many", Own("plan, all change ms"), AtMost(100.0)),
+    target(
+        "a plan that changes 1,000 machines, ms",
+        "machine-many",
+        Own("plan, all change ms"),
+        AtMost(100.0),
+    ),
     target("1,000 machines listed, ms", "machine-many", Own("ls ms"), AtMost(100.0)),
 ];
 

@@ -4,13 +4,13 @@ use super::ground::{CPUS, MEMORY, PROCESSES, Programs};
 use crate::error::{Context, Result};
 use crate::peers::run;
 use crate::stage::Stage;
-use stead_box::hide;
-use stead_box::spec::{Base, Ids, Limits, Net, Running, Spec, Upper};
-use stead_file::declared::Egress;
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use stead_box::hide;
+use stead_box::spec::{Base, Ids, Limits, Net, Running, Spec, Upper};
+use stead_file::declared::Egress;
 
 /// The first id inside, outside: a range that no machine of a steward on a stage has.
 const FIRST: u32 = 1_879_048_192 + 3000 * 65536;
@@ -71,7 +71,11 @@ impl Alone<'_> {
         let path = run.join("spec.json");
         std::fs::write(&path, serde_json::to_vec(&spec).context("a spec")?)?;
         let mut command = self.command();
-        command.arg("start").stdin(File::open(&path)?).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .arg("start")
+            .stdin(File::open(&path)?)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let output = command.output().context("stead-box")?;
         let text = String::from_utf8_lossy(&output.stdout);
         serde_json::from_str(&text).context(text.trim())

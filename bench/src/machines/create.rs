@@ -19,7 +19,12 @@ pub(super) const METRIC: Metric = Metric {
               /proc true`, with no overlay, limits, hiding or network. podman: `podman run -d` of a busybox with a \
               bridge and the same limits (runc), then `podman exec`; in one go is `podman run --rm`. What was made is \
               removed untimed, except by bwrap and in one go. Programs take turns.",
-        ratios: &[("p50 ms", "bwrap"), ("p50 ms", "podman"), ("least ms", "bwrap"), ("least ms", "podman")],
+        ratios: &[
+            ("p50 ms", "bwrap"),
+            ("p50 ms", "podman"),
+            ("least ms", "bwrap"),
+            ("least ms", "podman"),
+        ],
     },
     measure,
 };
@@ -36,7 +41,11 @@ pub(super) const CROWD: Metric = Metric {
 };
 
 /// A way to make one, and to remove it.
-type Way<'a> = (&'static str, Box<dyn Fn(&str) -> Result<()> + Sync + 'a>, Box<dyn Fn(&[String]) -> Result<()> + 'a>);
+type Way<'a> = (
+    &'static str,
+    Box<dyn Fn(&str) -> Result<()> + Sync + 'a>,
+    Box<dyn Fn(&[String]) -> Result<()> + 'a>,
+);
 
 fn bwrap(bench: &Bench) -> Command {
     let mut command = bench.stage().command("bwrap");
@@ -126,7 +135,8 @@ fn crowd(bench: &Bench) -> super::Figures {
     let mut each: Vec<Sample> = ways.iter().map(|_| Sample::default()).collect();
     for round in 0..=bench.scale.crowds {
         for (at, (peer, make, remove)) in ways.iter().enumerate() {
-            let names: Vec<String> = (0..bench.scale.at_once).map(|_| bench.stage().fresh("c")).collect();
+            let names: Vec<String> =
+                (0..bench.scale.at_once).map(|_| bench.stage().fresh("c")).collect();
             match together(make, &names).and_then(|times| remove(&names).map(|()| times)) {
                 Ok(times) if round > 0 => {
                     all[at].push(times.iter().max().copied().unwrap_or_default());

@@ -5,12 +5,12 @@ use crate::peers::{ask, run};
 use crate::processes;
 use crate::stage::Stage;
 use serde_json::{Value, json};
-use stead_box::spec::Running;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use stead_box::spec::Running;
 
 /// Stead's programs, from a release build.
 pub struct Programs {
@@ -29,7 +29,11 @@ impl Programs {
             let path = folder.join(name);
             std::fs::canonicalize(&path).context(path.display())
         };
-        Ok(Programs { stead: find("stead")?, sandbox: find("stead-box")?, hold: find("stead-hold")? })
+        Ok(Programs {
+            stead: find("stead")?,
+            sandbox: find("stead-box")?,
+            hold: find("stead-hold")?,
+        })
     }
 }
 
@@ -225,7 +229,10 @@ fn request(socket: &Path, method: &str, path: &str, body: &Value) -> Result<Valu
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     // The last line that is JSON, whatever lengths of pieces stand between.
-    let last = text.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok().filter(Value::is_object));
+    let last = text
+        .lines()
+        .rev()
+        .find_map(|line| serde_json::from_str::<Value>(line).ok().filter(Value::is_object));
     let last = last.ok_or_else(|| Error::new(format!("{path}: {text}")))?;
     if text.starts_with("HTTP/1.1 2") && last.get("problem").is_none() {
         Ok(last)

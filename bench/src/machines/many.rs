@@ -104,10 +104,15 @@ fn copy(data: &Path, n: usize) -> Result<()> {
     let address = format!("10.90.{}.{}", n / 250, n % 250 + 2);
     let change = |from: &Path, to: &Path| -> Result<()> {
         let mut value: serde_json::Value =
-            serde_json::from_slice(&fs::read(from).context(from.display())?).context(from.display())?;
-        let wanted = if value.get("wanted").is_some() { value.get_mut("wanted") } else { Some(&mut value) };
+            serde_json::from_slice(&fs::read(from).context(from.display())?)
+                .context(from.display())?;
+        let whole = value.get("wanted").is_none();
+        let wanted = if whole { Some(&mut value) } else { value.get_mut("wanted") };
+        // What has no number is a state, which has no name either.
         if let Some(wanted) = wanted.filter(|wanted| wanted.get("number").is_some()) {
-            for (key, new) in [("name", &name), ("id", &id), ("state", &name), ("address", &address)] {
+            for (key, new) in
+                [("name", &name), ("id", &id), ("state", &name), ("address", &address)]
+            {
                 wanted[key] = new.as_str().into();
             }
             wanted["number"] = number.into();

@@ -52,13 +52,18 @@ fn stead(bench: &Bench, figures: &mut Figures) -> Result<()> {
     }
     settled();
     let binaries = [&bench.programs.hold, &bench.programs.sandbox];
-    let all = |binary: &PathBuf| find(|pid| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == *binary));
+    let all = |binary: &PathBuf| {
+        find(|pid| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == *binary))
+    };
     let folder = bench.ground.run_folder("").display().to_string();
     let inside: Vec<u32> = find(|pid| {
         let own = |pid: u32| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
         let space = own(pid);
-        space.is_some() && !inits.contains(&pid) && inits.iter().any(|init| own(*init) == space)
-            && std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"/run/stead/bin"))
+        space.is_some()
+            && !inits.contains(&pid)
+            && inits.iter().any(|init| own(*init) == space)
+            && std::fs::read(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|line| line.starts_with(b"/run/stead/bin"))
     });
     let doors: Vec<u32> = all(binaries[1])
         .into_iter()
@@ -87,6 +92,10 @@ fn podman(bench: &Bench, figures: &mut Figures) -> Result<()> {
         })
     });
     figures.put("podman", "per sandbox MB", Some(pss(&conmons)? as f64 / 1e6 / names.len() as f64));
-    figures.put("podman", "anonymous MB", Some(anonymous(&conmons)? as f64 / 1e6 / names.len() as f64));
+    figures.put(
+        "podman",
+        "anonymous MB",
+        Some(anonymous(&conmons)? as f64 / 1e6 / names.len() as f64),
+    );
     podman.remove(&names)
 }

@@ -191,7 +191,12 @@ fn versions(programs: &Programs) -> Vec<Program> {
         remark,
     };
     let mut all = vec![
-        program("stead", &programs.stead, "--version", "all defaults, with limits; data on this host's own file system"),
+        program(
+            "stead",
+            &programs.stead,
+            "--version",
+            "all defaults, with limits; data on this host's own file system",
+        ),
         program("stead-box", &programs.sandbox, "--version", "the same sandbox without a steward"),
     ];
     for (name, remark) in [

@@ -44,7 +44,9 @@ fn both(bench: &Bench, figures: &mut Figures) -> Result<()> {
     bench.ground.make_with("net", &json!({ "host_ports": [port], "cpus": null }))?;
     let (given, taken) = (
         format!("exec 3<>/dev/tcp/127.0.0.1/{port}; printf r >&3; cat <&3 >/dev/null"),
-        format!("exec 3<>/dev/tcp/127.0.0.1/{port}; printf w >&3; head -c {bytes} /dev/zero >&3; read x <&3"),
+        format!(
+            "exec 3<>/dev/tcp/127.0.0.1/{port}; printf w >&3; head -c {bytes} /dev/zero >&3; read x <&3"
+        ),
     );
     let mut best = [[Duration::MAX; 2]; 2];
     for _ in 0..bench.scale.transfers {

@@ -70,7 +70,9 @@ impl<'a> Podman<'a> {
     fn command(&self) -> Command {
         let mut command = self.stage.command("nsenter");
         command.arg("-t").arg(self.keeper.id().to_string()).args(["-n", "-m", "podman"]);
-        for (flag, name) in [("--root", "store"), ("--runroot", "podman"), ("--network-config-dir", "networks")] {
+        for (flag, name) in
+            [("--root", "store"), ("--runroot", "podman"), ("--network-config-dir", "networks")]
+        {
             command.arg(flag).arg(self.stage.path(name));
         }
         command.args(["--runtime", "runc"]);
@@ -81,7 +83,12 @@ impl<'a> Podman<'a> {
     fn limited(&self, rest: &[&str]) -> Command {
         let mut command = self.command();
         command.args(["run", "--network", "bridge", "--memory", &MEMORY.to_string()]);
-        command.args(["--cpus", &(CPUS / 1000).to_string(), "--pids-limit", &PROCESSES.to_string()]);
+        command.args([
+            "--cpus",
+            &(CPUS / 1000).to_string(),
+            "--pids-limit",
+            &PROCESSES.to_string(),
+        ]);
         command.args(rest);
         command
     }

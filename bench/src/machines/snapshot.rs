@@ -46,7 +46,13 @@ fn measure(bench: &Bench) -> Figures {
     figures
 }
 
-fn elsewhere(bench: &Bench, peer: &'static str, make: &str, options: &str, figures: &mut Figures) -> Result<()> {
+fn elsewhere(
+    bench: &Bench,
+    peer: &'static str,
+    make: &str,
+    options: &str,
+    figures: &mut Figures,
+) -> Result<()> {
     let stage = Stage::new()?;
     bench.in_use.add(stage.root());
     let outcome = there(bench, &stage, peer, make, options, figures);
@@ -112,7 +118,10 @@ fn on(bench: &Bench, ground: &Ground, peer: &'static str, figures: &mut Figures)
         if files == 10_000 {
             let told: serde_json::Value = serde_json::from_str(&how).unwrap_or_default();
             let first = told.as_array().and_then(|all| all.first()).cloned().unwrap_or_default();
-            figures.note(peer, format!("live with 10,000 files: {}, {}", first["consistency"], first["how"]));
+            figures.note(
+                peer,
+                format!("live with 10,000 files: {}, {}", first["consistency"], first["how"]),
+            );
         }
     }
     if let [Some((snapshot, clone)), _, Some((large, large_clone))] = stopped_at[..] {

@@ -1,11 +1,11 @@
 //! From the start of the attach command to the exact screen.
 
 use super::{Bench, Metric, PATIENCE, sized_session};
-use crate::report::Page;
 use crate::client::Client;
 use crate::error::Result;
 use crate::payload;
 use crate::peers::{Peer, await_ready, rest};
+use crate::report::Page;
 use crate::sample::Sample;
 use crate::stage::Stage;
 use crate::terminal::Terminal;

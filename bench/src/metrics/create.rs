@@ -1,9 +1,9 @@
 //! A detached session, made.
 
 use super::{Bench, Metric};
-use crate::report::Page;
 use crate::error::Result;
 use crate::peers::{Peer, await_session, run};
+use crate::report::Page;
 use crate::sample::Sample;
 use crate::stage::Stage;
 use std::time::{Duration, Instant};

@@ -2,10 +2,10 @@
 
 use super::memory::megabytes;
 use super::{Bench, Metric, median_of};
-use crate::report::Page;
 use crate::error::{Context, Error, Result};
 use crate::peers::{Peer, ask, run};
 use crate::processes;
+use crate::report::Page;
 use std::time::{Duration, Instant};
 
 pub(super) const METRIC: Metric = Metric {
@@ -35,8 +35,9 @@ fn measure(bench: &mut Bench) {
 fn one(bench: &mut Bench, index: usize) -> Result<()> {
     let peer: &dyn Peer = &*bench.peers[index];
     let stage = bench.stage;
-    let mut figure =
-        |name: &'static str, value: f64| bench.results.figure(METRIC.page.key, peer.name(), name, value);
+    let mut figure = |name: &'static str, value: f64| {
+        bench.results.figure(METRIC.page.key, peer.name(), name, value)
+    };
     let program = [stage.program("idle")];
     let start = Instant::now();
     let mut last = String::new();

@@ -1,12 +1,12 @@
 //! How fast a session takes what its program prints.
 
 use super::{Bench, Metric, look_on};
-use crate::report::Page;
 use crate::client::{Client, Got};
 use crate::error::{Error, Result};
 use crate::payload;
 use crate::peers::{Peer, create, rest};
 use crate::processes;
+use crate::report::Page;
 use crate::stage::{Pipe, Stage};
 use crate::terminal::Terminal;
 use std::path::Path;

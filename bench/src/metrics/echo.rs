@@ -1,10 +1,10 @@
 //! From a key to its echo.
 
 use super::{Bench, Metric, PATIENCE, look_on};
-use crate::report::Page;
 use crate::client::{BUFFER, Client, Got};
 use crate::error::{Error, Result};
 use crate::peers::{Peer, create};
+use crate::report::Page;
 use crate::sample::Sample;
 use crate::stage::Stage;
 use crate::terminal::Terminal;
@@ -122,7 +122,12 @@ fn measure(bench: &mut Bench) {
         }
         peer.kill(bench.stage, &typist.session);
         for (name, percent) in [("p50 ms", 50), ("p95 ms", 95), ("p99 ms", 99)] {
-            bench.results.figure(METRIC.page.key, peer.name(), name, typist.sample.percentile(percent));
+            bench.results.figure(
+                METRIC.page.key,
+                peer.name(),
+                name,
+                typist.sample.percentile(percent),
+            );
         }
         bench.results.figure(METRIC.page.key, peer.name(), "keys", typist.sample.len() as f64);
     }

@@ -3,10 +3,10 @@
 use super::attach::{Painted, time_attach};
 use super::memory::{megabytes, megabytes_of};
 use super::{Bench, Metric, median_of, sized_session};
-use crate::report::Page;
 use crate::error::{Context, Result};
 use crate::payload;
 use crate::peers::{Peer, ask, rest};
+use crate::report::Page;
 use crate::sample::Sample;
 use std::time::{Duration, Instant};
 
@@ -47,8 +47,9 @@ fn measure(bench: &mut Bench) {
 fn one(bench: &mut Bench, index: usize) -> Result<()> {
     let peer: &dyn Peer = &*bench.peers[index];
     let stage = bench.stage;
-    let mut figure =
-        |name: &'static str, value: f64| bench.results.figure(METRIC.page.key, peer.name(), name, value);
+    let mut figure = |name: &'static str, value: f64| {
+        bench.results.figure(METRIC.page.key, peer.name(), name, value)
+    };
     let (gate, done) = (stage.pipe()?, stage.pipe()?);
     let program = vec![
         stage.program("print"),

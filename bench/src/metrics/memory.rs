@@ -1,10 +1,10 @@
 //! What idle sessions weigh.
 
 use super::{Bench, Metric};
-use crate::report::Page;
 use crate::error::Result;
 use crate::peers::{Peer, create};
 use crate::processes;
+use crate::report::Page;
 use crate::stage::Stage;
 use std::path::PathBuf;
 use std::time::Duration;

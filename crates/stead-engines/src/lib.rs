@@ -1,5 +1,6 @@
 //! What machines run on: one folder an engine, all behind [`stead_machine::Engine`].
 
+pub mod host;
 pub mod sandbox;
 
 /// The engines that stead files can name.

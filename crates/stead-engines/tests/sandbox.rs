@@ -1,11 +1,11 @@
 //! The engine `sandbox` with the real programs.
 
+use std::path::Path;
 use stead_engines::sandbox::{Programs, Sandbox};
 use stead_file::declared::Machine;
+use stead_machine::Steps;
 use stead_machine::engine::{Engine, Exec};
 use stead_machine::model::{Phase, Wanted};
-use stead_machine::Steps;
-use std::path::Path;
 
 fn programs() -> Programs {
     let exe = std::env::current_exe().unwrap();
@@ -53,7 +53,11 @@ fn a_machine_from_its_making_to_its_end() {
     block(engine.create(&wanted, &steps)).unwrap();
     block(engine.start(&wanted, &steps)).unwrap();
     assert_eq!(block(engine.look("box")).unwrap().unwrap().phase, Phase::Running);
-    let (status, text) = run(&engine, "box", "id -u; hostname; cat /etc/machine-id; echo x > /etc/x; ls /root /home | wc -l");
+    let (status, text) = run(
+        &engine,
+        "box",
+        "id -u; hostname; cat /etc/machine-id; echo x > /etc/x; ls /root /home | wc -l",
+    );
     assert_eq!((status, text.lines().collect::<Vec<_>>()), (0, vec!["0", "box", &wanted.id, "3"]));
     block(engine.stop("box", &steps)).unwrap();
     block(engine.start(&wanted, &steps)).unwrap();

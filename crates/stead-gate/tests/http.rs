@@ -36,7 +36,7 @@ fn start(rig: &Rig) -> (Steward, std::path::PathBuf, tokio::task::JoinHandle<()>
     let path = rig.places().steward_socket();
     let socket = bind(&path).unwrap();
     let served = steward.clone();
-    let task = tokio::spawn(async move { serve(served, socket).await.unwrap() });
+    let task = tokio::spawn(async move { serve(served, None, socket).await.unwrap() });
     (steward, path, task)
 }
 

@@ -14,7 +14,7 @@ pub enum EngineError {
     /// It cannot be asked, so nothing is known.
     #[error("{0}")]
     Unreachable(String),
-    /// It can never do this.
+    /// It can never do this, and has not begun.
     #[error("{what}: {why}")]
     Cannot {
         /// What was asked for.
@@ -22,7 +22,7 @@ pub enum EngineError {
         /// Why not.
         why: String,
     },
-    /// There is no such machine or snapshot.
+    /// There is no such machine or snapshot; nothing was begun.
     #[error("there is no {0}")]
     NotFound(String),
     /// The machine is not in a state for this: "it runs", and what to do.
@@ -133,7 +133,7 @@ pub trait Engine: Send + Sync + 'static {
     /// If nobody listens there, or the machine does not run.
     async fn connect(&self, name: &str, port: u16) -> Result<OwnedFd>;
 
-    /// A machine's snapshots, oldest first.
+    /// A machine's snapshots, oldest first. No two have the same time.
     ///
     /// # Errors
     /// If they cannot be read.

@@ -141,7 +141,7 @@ async fn what_changed_since_the_plan_is_not_done() {
     let plan = world.plan(&other).await;
     // Somebody destroys it before the plan is applied.
     world.manager.destroy("one").await.unwrap();
-    let (summary, failed) = world.manager.apply(plan, Selection::All, 1).to_its_end().await;
+    let (summary, failed) = world.manager.apply(plan, Selection::All, 1).wait().await;
     assert_eq!(summary.failed, 1);
     assert_eq!(failed, ["one: stop was planned, it is create now; plan again"]);
     assert!(world.simple.residue().is_empty());
@@ -207,7 +207,7 @@ async fn a_damaged_record_stops_everything_but_looking() {
     for file in [declared(&["one"]), declared(&[])] {
         let plan = world.plan(&file).await;
         assert_eq!(plan.counts.unknown, 1, "{plan}");
-        let (summary, _) = world.manager.apply(plan, Selection::All, 1).to_its_end().await;
+        let (summary, _) = world.manager.apply(plan, Selection::All, 1).wait().await;
         assert_eq!(summary.skipped, 1);
     }
     assert!(matches!(world.manager.destroy("one").await, Err(Error::Damaged { .. })));
@@ -408,4 +408,31 @@ async fn an_engine_that_is_not_here_is_unknown() {
     let other = Machine { engine: "qemu".into(), ..machine() };
     let error = world.manager.scratch("two", other).await.unwrap_err();
     assert_eq!(error.to_string(), "two: there is no engine \"qemu\" here; there are: simple");
+}
+
+/// How long a plan of a thousand machines takes, records read and engine asked: `cargo test --release -- --ignored
+/// --nocapture a_thousand`.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn a_thousand_machines() {
+    let world = World::new();
+    let names: Vec<String> = (0..1000).map(|n| format!("machine-{n}")).collect();
+    let mut file = declared(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let started = std::time::Instant::now();
+    world.apply(&file).await;
+    println!("made: {:?}", started.elapsed());
+    for machine in file.machines.values_mut().take(500) {
+        machine.memory = Some(Size(8 << 30));
+    }
+    for _ in 0..3 {
+        let started = std::time::Instant::now();
+        let plan = world.plan(&file).await;
+        println!("plan: {:?}, {}", started.elapsed(), plan.summary());
+        let started = std::time::Instant::now();
+        world.manager.records().list().unwrap();
+        println!("records alone: {:?}", started.elapsed());
+        let started = std::time::Instant::now();
+        world.simple.observe().await.unwrap();
+        println!("the engine alone: {:?}", started.elapsed());
+    }
 }

@@ -99,8 +99,17 @@ mod tests {
     #[test]
     fn what_is_not_certain_goes_the_usual_way() {
         for line in [
-            "exec", "exec box", "exec box --", "exec -h", "exec box --help", "exec box -e A -- true",
-            "exec box -C", "exec ../x -- true", "exec -C /x box true", "exec box --cwd=/x true", "shell box",
+            "exec",
+            "exec box",
+            "exec box --",
+            "exec -h",
+            "exec box --help",
+            "exec box -e A -- true",
+            "exec box -C",
+            "exec ../x -- true",
+            "exec -C /x box true",
+            "exec box --cwd=/x true",
+            "shell box",
         ] {
             assert!(read(words(line).into_iter()).is_none(), "{line}");
         }

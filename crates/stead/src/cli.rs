@@ -81,6 +81,8 @@ pub enum Command {
     Move(Move),
     /// Show what was done to machines
     Operations(Operations),
+    /// Say what this host can do for machines, and why not; or what is wrong with one (exit status 1: something is)
+    Doctor(Doctor),
     /// Print the JSON Schema of stead.toml
     Schema,
     /// List the agents that `run -a` knows
@@ -390,6 +392,16 @@ pub struct Operations {
     pub json: Json,
 }
 
+/// `stead doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The machine; this host when absent
+    pub machine: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub json: Json,
+}
+
 /// `stead attach`.
 #[derive(Debug, Args)]
 pub struct Attach {
@@ -658,7 +670,10 @@ fn variable(text: &str) -> Result<(String, String), String> {
         None if !text.is_empty() => std::env::var(text)
             .map(|value| (text.to_owned(), value))
             .map_err(|_| format!("{text} is not set here: write {text}=VALUE")),
-        _ => Err("a variable is written NAME=VALUE, or NAME to hand on the one that is set here".into()),
+        _ => {
+            Err("a variable is written NAME=VALUE, or NAME to hand on the one that is set here"
+                .into())
+        }
     }
 }
 

@@ -20,8 +20,10 @@ use stead_wire::api::{Problem, Version};
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 
-/// How often, and how far apart, a steward that another command is starting is looked for.
-const STARTS: u32 = 150;
+/// How often a steward is started while another has its place, how often that one is looked for each time, and how
+/// far apart.
+const STARTS: u32 = 30;
+const LOOKS: u32 = 5;
 const START_STEP: Duration = Duration::from_millis(20);
 
 /// How long a steward has to end before it is killed; sessions notice neither.
@@ -202,6 +204,32 @@ impl Steward {
     /// If it does not.
     pub fn start(&self) -> Result<(), Failure> {
         self.places.create()?;
+        let mut line = String::new();
+        for _ in 0..STARTS {
+            line = self.start_once()?;
+            if line == "ready" {
+                return Ok(());
+            }
+            if !line.contains("runs") {
+                break;
+            }
+            // The one that is there may be just starting: it answers soon. Or it is just ending: then the next has its place.
+            for _ in 0..LOOKS {
+                if self.answers() {
+                    return Ok(());
+                }
+                std::thread::sleep(START_STEP);
+            }
+        }
+        let message = match line.as_str() {
+            "" => "the steward did not start".to_owned(),
+            why => format!("the steward did not start: {why}"),
+        };
+        Err(Failure::failed(message).help(format!("its log is {}", self.log().display())))
+    }
+
+    /// Starts one, and returns its first line.
+    fn start_once(&self) -> Result<String, Failure> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log())?;
         let program = std::env::current_exe()?;
         let mut child = Command::new(&program)
@@ -214,21 +242,7 @@ impl Steward {
             .map_err(|e| Failure::failed(format!("cannot run {}: {e}", program.display())))?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line)?;
-        if line.trim() == "ready" {
-            return Ok(());
-        }
-        // A second steward gives way to the one that is there, which may be just starting or ending.
-        for _ in 0..if line.contains("runs") { STARTS } else { 1 } {
-            if self.answers() {
-                return Ok(());
-            }
-            std::thread::sleep(START_STEP);
-        }
-        let message = match line.trim() {
-            "" => "the steward did not start".to_owned(),
-            why => format!("the steward did not start: {why}"),
-        };
-        Err(Failure::failed(message).help(format!("its log is {}", self.log().display())))
+        Ok(line.trim().to_owned())
     }
 }
 

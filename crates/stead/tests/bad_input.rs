@@ -212,7 +212,8 @@ fn what_is_not_there() {
     says(
         &world,
         &["run", "-d", "-m", "mars", "--", "true"],
-        "2\n× there is no machine \"mars\"\nhelp: the only machine is \"host\", this one",
+        "1\n× there is no machine \"mars\"\nhelp: stead ls shows the machines there are; declare it in stead.toml, \
+         or use one called \"scratch\" (or scratch-...), which needs no file",
     );
     unharmed(&world, &[]);
 }

@@ -13,32 +13,99 @@ fn readme() -> String {
     std::fs::read_to_string(root().join("README.md")).unwrap()
 }
 
-#[test]
-fn the_example_does_what_it_shows() {
+/// What stands in a fenced block of this language that has `word` in it.
+fn block(language: &str, word: &str) -> String {
     let readme = readme();
-    let (_, rest) = readme.split_once("```console\n").unwrap();
-    let (example, _) = rest.split_once("```").unwrap();
-    let world = World::new();
+    let mut blocks = readme.split("```");
+    std::iter::from_fn(|| blocks.nth(1))
+        .filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n'))
+        .find(|block| block.contains(word))
+        .unwrap_or_else(|| panic!("README has no {language} with {word}"))
+        .to_owned()
+}
+
+/// Whether `said` is what is shown; `...` stands for anything.
+fn is_as_shown(said: &str, shown: &str) -> bool {
+    let mut parts = shown.split("...");
+    let Some(mut rest) = said.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+    let mut closed = true;
+    for part in parts {
+        // What stands last may be anything.
+        let at = if part.is_empty() { Some(rest.len()) } else { rest.find(part) };
+        let Some(at) = at else { return false };
+        rest = &rest[at + part.len()..];
+        closed = !part.is_empty();
+    }
+    rest.is_empty() || !closed
+}
+
+/// Does what an example shows, in the home of this world, and compares what is printed.
+fn walk(world: &World, example: &str) {
     let mut status = 0;
+    let path = format!("{}:{}", world.programs().display(), std::env::var("PATH").unwrap());
     for step in example.trim_start_matches("$ ").split("\n$ ") {
         let (command, expected) = step.split_once('\n').unwrap_or((step, ""));
-        let path = format!("{}:{}", world.programs().display(), std::env::var("PATH").unwrap());
         // `$?` is the status of the command before, as in the shell that the reader sits at.
-        let script = format!("(exit {status})\n{command}");
-        let output =
-            world.program("bash").args(["-c", &script]).env("PATH", path).output().unwrap();
-        let mut printed = String::from_utf8(output.stdout).unwrap();
-        printed.push_str(&String::from_utf8(output.stderr).unwrap());
-        assert_eq!(printed.trim_end(), expected.trim_end(), "$ {command}");
+        let script = format!("exec 2>&1\n(exit {status})\n{command}");
+        let output = world
+            .program("bash")
+            .args(["-c", &script])
+            .current_dir(world.home())
+            .env("PATH", &path)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let as_shown = is_as_shown(said.trim_end(), expected.trim_end());
+        assert!(as_shown, "$ {command}\n{said}instead of\n{expected}");
         status = output.status.code().unwrap();
     }
+}
+
+#[test]
+fn sessions_do_what_is_shown() {
+    walk(&World::new(), &block("console", "$ stead logs"));
+}
+
+#[test]
+fn machines_do_what_is_shown() {
+    if !rustix::process::geteuid().is_root() {
+        println!("SKIPPED: limits need a control group, which only root has everywhere");
+        return;
+    }
+    let world = World::new();
+    let file = block("toml", "[machines.box]");
+    std::fs::write(world.home().join("stead.toml"), file).unwrap();
+    let there = Machines(&world);
+    walk(&world, &block("console", "$ stead apply"));
+    drop(there);
+}
+
+/// Takes machines away that a failed walk leaves.
+struct Machines<'a>(&'a World);
+
+impl Drop for Machines<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for machine in ["box", "twin"] {
+                self.0.stead(&["destroy", "--yes", machine]);
+            }
+        }
+    }
+}
+
+#[test]
+fn dots_stand_for_anything() {
+    assert!(is_as_shown("box: 28 KiB copied", "box: ... copied"));
+    assert!(is_as_shown("a b c", "a...") && is_as_shown("", ""));
+    assert!(!is_as_shown("box: 28 KiB copied!", "box: ... copied"));
+    assert!(!is_as_shown("more", "") && !is_as_shown("b", "a...") && !is_as_shown("a", "a...b"));
 }
 
 #[test]
 fn every_command_in_the_manual_is_one() {
     let world = World::new();
     let mut seen = 0;
-    for file in ["README.md", "docs/agents.md", "docs/json.md"] {
+    for file in ["README.md", "docs/agents.md", "docs/json.md", "docs/machines.md"] {
         let text = std::fs::read_to_string(root().join(file)).unwrap();
         for line in text.lines() {
             let Some(command) = line.strip_prefix("    ").filter(|l| l.starts_with("stead "))
@@ -61,10 +128,8 @@ fn every_command_in_the_manual_is_one() {
 
 #[test]
 fn the_settings_shown_are_settings() {
-    let readme = readme();
-    let (_, rest) = readme.split_once("```toml\n").unwrap();
-    let (toml, _) = rest.split_once("```").unwrap();
-    let settings = stead_steward::settings::Settings::parse(toml, Path::new("README.md")).unwrap();
+    let toml = block("toml", "[notify]");
+    let settings = stead_steward::settings::Settings::parse(&toml, Path::new("README.md")).unwrap();
     assert!(settings.notify.ntfy.is_some());
 }
 
@@ -88,7 +153,13 @@ fn man_pages_and_completions_are_made() {
     world.ok(&["man", man.to_str().unwrap()]);
     let page = std::fs::read_to_string(man.join("stead-run.1")).unwrap();
     assert!(page.contains("worktree"), "{page}");
+    for page in ["apply", "destroy", "doctor", "exec", "snapshot", "snapshot-restore"] {
+        assert!(man.join(format!("stead-{page}.1")).exists(), "{page}");
+    }
     for shell in ["bash", "zsh", "fish"] {
-        assert!(world.ok(&["completions", shell]).contains("attach"), "{shell}");
+        let script = world.ok(&["completions", shell]);
+        for command in ["attach", "apply", "destroy", "doctor", "snapshot"] {
+            assert!(script.contains(command), "{shell}: {command}");
+        }
     }
 }

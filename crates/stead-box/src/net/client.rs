@@ -1,6 +1,7 @@
 //! Asking the process that serves a sandbox's network: one line of JSON there, one line back.
 
 use crate::spec::Net;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
@@ -10,7 +11,10 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest request: a list of allowed names can be long.
 pub(super) const LONGEST: usize = 256 * 1024;
 
@@ -113,6 +117,12 @@ pub(super) fn call(socket: &Path, request: &Request, flags: SocketFlags) -> io::
         SocketFlags::CLOEXEC | flags,
         None,
     )?;
+    if !flags.contains(SocketFlags::NONBLOCK) {
+        // Also for the connection itself: one that stands still answers nobody.
+        for which in [Timeout::Recv, Timeout::Send] {
+            set_socket_timeout(&connection, which, Some(PATIENCE))?;
+        }
+    }
     rustix::net::connect(&connection, &SocketAddrUnix::new(socket)?)?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');

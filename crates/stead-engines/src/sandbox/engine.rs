@@ -1,16 +1,16 @@
 //! The engine's trait: every call on a thread of its own, since all of it blocks.
 
 use super::core::Core;
-use super::made::{self, MOST};
+use super::made;
 use super::state::{layer_path, read_state};
 use super::{Sandbox, diff, disk};
 use async_trait::async_trait;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use stead_box::net;
 use stead_machine::engine::{Engine, Exec, Result};
 use stead_machine::model::{Abilities, Ability, Change, Observed, Remark, Snapshot, Wanted};
 use stead_machine::{EngineError, Steps};
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
 
 impl Sandbox {
     async fn blocking<T: Send + 'static>(
@@ -46,7 +46,9 @@ impl Engine for Sandbox {
             snapshots: Ability::Yes,
             live_snapshots: match self.core.can_limit() {
                 Ok(()) => Ability::Yes,
-                Err(why) => Ability::No(format!("its processes cannot be made to stand still: {why}")),
+                Err(why) => {
+                    Ability::No(format!("its processes cannot be made to stand still: {why}"))
+                }
             },
             memory_snapshots: Ability::No(
                 "the memory of processes that share this host's kernel cannot be kept".into(),
@@ -191,14 +193,17 @@ impl Engine for Sandbox {
                     why: "what an ephemeral machine writes lies in memory only".into(),
                 });
             }
-            core.ensure_disk(&wanted, &Steps::none())?;
-            let state = read_state(&core.place, &wanted.state)?
-                .ok_or_else(|| EngineError::NotFound(format!("state \"{}\"", wanted.state)))?;
+            let claim = core.claim(&name)?;
+            core.ensure_disk(&wanted, &Steps::none(), &claim)?;
+            let state = read_state(&core.place, &name)?
+                .ok_or_else(|| EngineError::NotFound(format!("state of \"{name}\"")))?;
             let layers: Vec<_> = std::iter::once(&state.top)
                 .chain(&state.frozen)
                 .map(|layer| layer_path(&core.place, layer).join("fs"))
                 .collect();
-            diff::diff(&layers, &core.base_folders(&state.image)?)
+            let changes = diff::diff(&layers, &core.base_folders(&state.image)?);
+            core.unmount_if_stopped(&name, &claim)?;
+            changes
         })
         .await
     }
@@ -213,8 +218,8 @@ fn remarks(core: &Core, wanted: &Wanted) -> Vec<Remark> {
     let declared = &wanted.declared;
     let mut remarks = Vec::new();
     let mut refuse = |text: String| remarks.push(Remark { refused: true, text });
-    if wanted.number > MOST {
-        refuse(format!("there are ids for {MOST} sandboxes on a host, and this is number {}", wanted.number));
+    for fits in [made::check_number(wanted.number), core.place.check_run(&wanted.name)] {
+        fits.unwrap_or_else(&mut refuse);
     }
     if let Some(size) = declared.disk.filter(|_| !declared.ephemeral) {
         if !core.root {
@@ -227,16 +232,18 @@ fn remarks(core: &Core, wanted: &Wanted) -> Vec<Remark> {
             refuse(format!("disk: {size} is less than a file system needs (16 MiB)"));
         }
     }
-    if let Ok(Some(state)) = read_state(&core.place, &wanted.state)
+    if let Ok(Some(state)) = read_state(&core.place, &wanted.name)
         && state.image != declared.image
     {
         refuse(format!(
-            "image: its state \"{}\" is made on {}: give it another state, or destroy it first",
-            wanted.state, state.image
+            "image: its state is made on {}: move the state elsewhere, or destroy it first",
+            state.image
         ));
     }
     let limits = made::limits(declared);
-    if limits != stead_box::spec::Limits::default() && let Err(why) = core.can_limit_these(&limits) {
+    if limits != stead_box::spec::Limits::default()
+        && let Err(why) = core.can_limit_these(&limits)
+    {
         refuse(format!("memory, cpus, processes: {why}"));
     }
     for share in &declared.shares {

@@ -1,15 +1,15 @@
 //! What a machine of this engine was made from, and how that becomes a sandbox.
 
-use super::place::Place;
+use super::place::{Place, hash};
 use super::state::{State, layer_path};
 use super::{Programs, files};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use stead_box::spec::{Base, Bind, Ids, Limits, Net, Peer, Spec, Upper};
 use stead_file::declared::{Egress, Machine};
 use stead_machine::EngineError;
 use stead_machine::model::Wanted;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 /// The first id of the first machine's range: the last ranges that no other program hands out by itself
 /// (systemd's page on users and groups: 1879048192 to 2147483647 are unused).
@@ -33,6 +33,9 @@ pub struct Made {
     /// The last move that put a state into it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved: Option<String>,
+    /// The last move that took its state away and left it an empty one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gave: Option<String>,
     /// Whether its data came from another machine and it has not been started since: host keys are to be made.
     #[serde(default)]
     pub reseed: bool,
@@ -74,17 +77,30 @@ pub fn spec(
             Upper::Folder(layer_path(place, &state.top))
         },
         ids: if root {
-            Ids::Range { first: FIRST_ID + wanted.number % (MOST + 1) * IDS }
+            Ids::Range { first: FIRST_ID + wanted.number.min(MOST) * IDS }
         } else {
             Ids::Own
         },
         binds: binds(place, programs, wanted),
         limits: limits(declared),
-        cgroup: cgroup(wanted),
+        cgroup: cgroup(place, wanted),
         net: Some(net(wanted, peers)),
         nested: declared.nested,
         env: declared.env.clone(),
     }
+}
+
+/// Whether a machine of this number can be had: each has ids that no other has.
+///
+/// # Errors
+/// What is wrong.
+pub fn check_number(number: u32) -> Result<(), String> {
+    if number <= MOST {
+        return Ok(());
+    }
+    Err(format!(
+        "there are ids for {MOST} sandboxes on a host, and this is number {number}: destroy others first"
+    ))
 }
 
 /// The limits of a machine.
@@ -97,8 +113,8 @@ pub fn limits(declared: &Machine) -> Limits {
 }
 
 /// The name of a machine's cgroups.
-pub fn cgroup(wanted: &Wanted) -> String {
-    format!("{}-{}", wanted.name, wanted.id.get(..8).unwrap_or(&wanted.id))
+pub fn cgroup(place: &Place, wanted: &Wanted) -> String {
+    format!("{}{}-{}", place.groups(), wanted.name, wanted.id.get(..8).unwrap_or(&wanted.id))
 }
 
 /// The network of a machine.
@@ -163,11 +179,7 @@ pub fn folder_name(path: &Path) -> String {
         .map(|c| if c.is_ascii_alphanumeric() || "._".contains(c) { c } else { '-' })
         .take(80)
         .collect();
-    // FNV-1a, 64 bits: enough to keep apart the few paths of one machine.
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("{readable}-{hash:016x}")
+    format!("{readable}-{:016x}", hash(text.as_bytes()))
 }
 
 /// Keys whose change a running sandbox takes up only when it is started again.
@@ -186,7 +198,6 @@ pub fn restart_keys(before: &Wanted, after: &Wanted) -> Vec<&'static str> {
     differs("processes", a.processes != b.processes);
     differs("ephemeral", a.ephemeral != b.ephemeral);
     differs("persist", a.persist != b.persist);
-    differs("state", before.state != after.state);
     differs("network", a.network != b.network);
     differs("shares", a.shares != b.shares);
     differs("show", a.show != b.show);

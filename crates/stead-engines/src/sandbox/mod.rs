@@ -4,6 +4,9 @@
 //! What runs is the work of `stead-box`; this engine keeps states and snapshots, says what a sandbox is made of, and
 //! finds it again.
 
+mod bounded;
+mod claim;
+mod copy;
 mod core;
 mod diff;
 mod disk;
@@ -11,11 +14,17 @@ mod engine;
 mod files;
 mod identity;
 pub mod image;
+mod life;
+mod look;
 mod made;
+mod moves;
+mod peers;
 mod place;
 mod running;
 mod snapshots;
 mod state;
+mod still;
+mod sweep;
 
 pub use made::{DATA_INSIDE, HOLD_INSIDE, RUNTIME_INSIDE};
 

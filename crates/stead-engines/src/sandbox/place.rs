@@ -2,17 +2,23 @@
 //!
 //! ```text
 //! DATA/machines/NAME/sandbox.json      what the machine was made from: it is there once this file is
+//! DATA/machines/NAME/state.json        its state: which layers it consists of
 //! DATA/machines/NAME/snapshots/        a file a snapshot: which layers it consists of
 //! DATA/machines/NAME/persist/          folders of an ephemeral machine that survive
 //! DATA/machines/NAME/disk.img          the file system of a machine whose disk is limited; mounted on disk/
-//! DATA/states/NAME.json                a state: its layers
 //! DATA/layers/ID/{fs,work}             a layer; frozen ones are shared
 //! DATA/images/                         root file systems made from packages
 //! DATA/covers/                         layers that cover this host's secrets
-//! RUNTIME/machines/NAME/               a running sandbox: run.json, net.sock
+//! RUNTIME/machines/NAME/               a running sandbox: run.json, net.sock; a long name is shortened
+//! RUNTIME/claims/NAME                  locked by whoever works on the machine
 //! ```
 
 use std::path::{Path, PathBuf};
+
+/// The longest path of a unix socket.
+const LONGEST_SOCKET: usize = 107;
+/// The longest name that is used as it is.
+const LONGEST_NAME: usize = 24;
 
 /// The folders of the engine.
 #[derive(Debug, Clone)]
@@ -62,14 +68,9 @@ impl Place {
         self.machine(name).join("disk")
     }
 
-    /// All states.
-    pub fn states(&self) -> PathBuf {
-        self.data.join("states")
-    }
-
-    /// A state.
+    /// The state of a machine.
     pub fn state(&self, name: &str) -> PathBuf {
-        self.states().join(format!("{name}.json"))
+        self.machine(name).join("state.json")
     }
 
     /// The layers that are not on a machine's own file system.
@@ -87,9 +88,46 @@ impl Place {
         self.data.join("covers")
     }
 
-    /// The folder of a running sandbox.
+    /// The folders of all running sandboxes.
+    pub fn runs(&self) -> PathBuf {
+        self.runtime.join("machines")
+    }
+
+    /// The folder of a running sandbox. Short whatever the name: the path of a socket in it has 107 bytes at most.
     pub fn run(&self, name: &str) -> PathBuf {
-        self.runtime.join("machines").join(name)
+        self.runs().join(short(name))
+    }
+
+    /// Whether that folder's path leaves room for a socket in it.
+    ///
+    /// # Errors
+    /// What to do.
+    pub fn check_run(&self, name: &str) -> Result<(), String> {
+        let socket = self.run(name).join(stead_box::net::SOCKET);
+        if socket.as_os_str().len() <= LONGEST_SOCKET {
+            return Ok(());
+        }
+        Err(format!(
+            "{}: the path of a socket has {LONGEST_SOCKET} bytes at most: set XDG_RUNTIME_DIR to a folder with a \
+             shorter path",
+            socket.display()
+        ))
+    }
+
+    /// The locks of machines.
+    pub fn claims(&self) -> PathBuf {
+        self.runtime.join("claims")
+    }
+
+    /// What is locked by whoever works on a machine.
+    pub fn claim(&self, name: &str) -> PathBuf {
+        self.claims().join(name)
+    }
+
+    /// What the names of this place's control groups begin with: other programs of this user, or of others, have theirs
+    /// beside them.
+    pub fn groups(&self) -> String {
+        format!("{:08x}-", hash(self.data.as_os_str().as_encoded_bytes()) >> 32)
     }
 
     /// Whether limits hold on this host, as it was found since it was booted: the runtime folder goes with a reboot.
@@ -100,5 +138,52 @@ impl Place {
     /// Everything that this program keeps: never to be seen inside.
     pub fn own(&self) -> [&Path; 2] {
         [&self.data, &self.runtime]
+    }
+}
+
+/// A name of at most [`LONGEST_NAME`] bytes that no other name becomes.
+fn short(name: &str) -> String {
+    if name.len() <= LONGEST_NAME {
+        return name.to_owned();
+    }
+    // A dot is in no machine's name.
+    let start = name.get(..10).unwrap_or("x");
+    format!("{start}.{:013x}", hash(name.as_bytes()) >> 12)
+}
+
+/// FNV-1a, 64 bits: enough to keep apart the few names of one host.
+pub fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_stay_apart_and_fit() {
+        let place = Place::new(Path::new("/d"), Path::new("/r"));
+        let (one, other) = ("a".repeat(63), "a".repeat(62));
+        assert_ne!(place.run(&one), place.run(&other));
+        assert!(place.run(&one).file_name().unwrap().len() <= LONGEST_NAME);
+        assert_eq!(place.run("box"), Path::new("/r/machines/box"));
+    }
+
+    #[test]
+    fn a_path_too_long_for_a_socket_is_told() {
+        let runtime = |len: usize| PathBuf::from(format!("/{}", "x".repeat(len - 1)));
+        let fits = LONGEST_SOCKET - "/machines/box/net.sock".len();
+        assert_eq!(Place::new(Path::new("/d"), &runtime(fits)).check_run("box"), Ok(()));
+        let why = Place::new(Path::new("/d"), &runtime(fits + 1)).check_run("box").unwrap_err();
+        assert!(why.contains("XDG_RUNTIME_DIR"), "{why}");
+    }
+
+    #[test]
+    fn two_places_have_groups_of_their_own() {
+        let of = |data: &str| Place::new(Path::new(data), Path::new("/r")).groups();
+        assert_ne!(of("/a"), of("/b"));
+        assert_eq!(of("/a").len(), 9);
     }
 }

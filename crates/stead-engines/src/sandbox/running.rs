@@ -1,12 +1,19 @@
 //! A machine's sandbox while it runs: asking whether it does, starting and stopping it.
 
+use super::bounded::Run;
+use super::claim::Claim;
 use super::{Programs, files};
 use serde::Deserialize;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 use stead_box::spec::{Running, Spec};
 use stead_machine::EngineError;
-use std::io::Write;
-use std::path::Path;
-use std::process::{Command, Stdio};
+
+/// The file in a run folder that says which cover is in use.
+pub const COVER: &str = "cover.json";
+/// How long a start may take, and a stop beyond the time that processes inside have.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What `stead-box start` prints.
 #[derive(Deserialize)]
@@ -38,50 +45,61 @@ fn is(running: &Running, pid: i32, start: u64) -> Result<bool, EngineError> {
     if boot.trim() != running.boot {
         return Ok(false);
     }
+    lives(pid, start)
+}
+
+/// Whether the process that has this number, and started then (in clock ticks since boot), has not ended.
+///
+/// # Errors
+/// If that cannot be told.
+pub fn lives(pid: i32, start: u64) -> Result<bool, EngineError> {
+    Ok(started(pid)? == Some(start))
+}
+
+/// When a process started, in clock ticks since boot; `None` if it has ended.
+///
+/// # Errors
+/// If that cannot be told.
+pub fn started(pid: i32) -> Result<Option<u64>, EngineError> {
     let stat = match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
         Ok(stat) => stat,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         // The process ended while it was being looked at.
         Err(e) if e.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {
-            return Ok(false);
+            return Ok(None);
         }
         Err(e) => return Err(EngineError::Unreachable(format!("look at process {pid}: {e}"))),
     };
     // The name, in brackets, may hold anything.
     let mut fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_ascii_whitespace();
     let state = fields.next().unwrap_or("Z");
-    let started: Option<u64> = fields.nth(18).and_then(|field| field.parse().ok());
-    Ok(!state.starts_with(['Z', 'X']) && started == Some(start))
+    let started = fields.nth(18).and_then(|field| field.parse().ok());
+    Ok(started.filter(|_| !state.starts_with(['Z', 'X'])))
 }
 
 /// Starts a sandbox.
 ///
 /// # Errors
-/// Why it did not start; nothing of it is left then.
-pub fn start(programs: &Programs, spec: &Spec) -> Result<Running, EngineError> {
+/// Why it did not start; nothing of it is left then but perhaps empty control groups.
+pub fn start(programs: &Programs, spec: &Spec, claim: &Claim) -> Result<Running, EngineError> {
     files::make(&spec.run)?;
-    let mut child = Command::new(&programs.sandbox)
-        .arg("start")
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(files::failed(format!("run {}", programs.sandbox.display())))?;
-    let text = serde_json::to_vec(spec).map_err(|e| EngineError::Failed(e.to_string()))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A program that ends before it has read says why on its standard output.
-        let _ = stdin.write_all(&text);
-    }
-    let output = child.wait_with_output().map_err(files::failed("wait for stead-box"))?;
+    let run = Run {
+        what: "start it",
+        claim: Some(claim),
+        input: Some(serde_json::to_vec(spec).map_err(|e| EngineError::Failed(e.to_string()))?),
+        limit: Some(PATIENCE),
+        killable: true,
+        package: None,
+    };
+    let mut command = Command::new(&programs.sandbox);
+    let output = run.output(command.arg("start").env_clear().current_dir("/"))?;
     match serde_json::from_slice(&output.stdout) {
         Ok(Started::Running(running)) => Ok(*running),
         Ok(Started::Failed { error }) => Err(EngineError::Failed(error)),
         Err(_) => Err(EngineError::Failed(format!(
             "stead-box ended with {}: {}",
             output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
+            claim.said()
         ))),
     }
 }
@@ -90,19 +108,22 @@ pub fn start(programs: &Programs, spec: &Spec) -> Result<Running, EngineError> {
 ///
 /// # Errors
 /// If it goes on.
-pub fn stop(programs: &Programs, run: &Path, grace: u32) -> Result<(), EngineError> {
+pub fn stop(programs: &Programs, run: &Path, grace: u32, claim: &Claim) -> Result<(), EngineError> {
     if !run.join("run.json").exists() {
         return Ok(());
     }
-    let output = Command::new(&programs.sandbox)
-        .arg("stop")
-        .arg(run)
-        .args(["--grace", &grace.to_string()])
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .output()
-        .map_err(files::failed(format!("run {}", programs.sandbox.display())))?;
+    let bounded = Run {
+        what: "stop it",
+        claim: Some(claim),
+        input: None,
+        limit: Some(PATIENCE + Duration::from_secs(grace.into())),
+        killable: true,
+        package: None,
+    };
+    let grace = grace.to_string();
+    let mut command = Command::new(&programs.sandbox);
+    command.arg("stop").arg(run).args(["--grace", &grace]).env_clear().current_dir("/");
+    let output = bounded.output(&mut command)?;
     if output.status.success() {
         return Ok(());
     }

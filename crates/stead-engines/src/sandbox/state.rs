@@ -1,18 +1,19 @@
-//! States: what a machine's data consists of.
+//! States: what a machine's data consists of. The engine knows a state by the machine that it lies in; its name is the
+//! manager's.
 //!
 //! A state is a stack of layers over a base. Only the topmost is written to; the others are frozen and never change
 //! again, so that any number of states and snapshots can share them. Keeping a state is to freeze its topmost layer and
 //! to put an empty one on it: whatever its size, that costs the same.
 
-use super::files;
 use super::place::Place;
+use super::{files, made};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
-use stead_machine::EngineError;
-use stead_machine::model::Snapshot;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use stead_machine::EngineError;
+use stead_machine::model::Snapshot;
 
 /// Frozen layers that a state may have: the kernel's overlay takes 500.
 pub const DEEPEST: usize = 400;
@@ -107,7 +108,7 @@ impl<'a> Store<'a> {
         }
         if state.frozen.len() >= DEEPEST {
             return Err(EngineError::NotNow(format!(
-                "the state \"{name}\" has {DEEPEST} layers, which is all that can be stacked: \
+                "the state of \"{name}\" has {DEEPEST} layers, which is all that can be stacked: \
                  copy what you need into a machine of its own"
             )));
         }
@@ -118,12 +119,30 @@ impl<'a> Store<'a> {
         Ok(state.frozen)
     }
 
+    /// Has a state written to the file system that its machine has now. Nobody may be writing to it.
+    ///
+    /// # Errors
+    /// As [`Store::freeze`].
+    pub fn put_on(&self, name: &str, disk: Option<&str>) -> Result<(), EngineError> {
+        if self.state(name)?.top.disk.as_deref() == disk {
+            return Ok(());
+        }
+        self.freeze(name, disk)?;
+        let mut state = self.state(name)?;
+        if state.top.disk.as_deref() != disk {
+            state.top = self.layer(disk)?;
+            self.write(name, &state)?;
+        }
+        Ok(())
+    }
+
     /// Reads a state.
     ///
     /// # Errors
     /// If it is not there or cannot be read.
     pub fn state(&self, name: &str) -> Result<State, EngineError> {
-        read_state(self.place, name)?.ok_or_else(|| EngineError::NotFound(format!("state \"{name}\"")))
+        read_state(self.place, name)?
+            .ok_or_else(|| EngineError::NotFound(format!("state of \"{name}\"")))
     }
 
     /// Writes a state down.
@@ -140,7 +159,18 @@ impl<'a> Store<'a> {
     /// If it cannot be made.
     pub fn layer(&self, disk: Option<&str>) -> Result<Layer, EngineError> {
         let layer = Layer { id: new_id()?, disk: disk.map(Into::into) };
-        let path = layer_path(self.place, &layer);
+        self.fill(&layer).inspect_err(|_| self.discard(&layer))?;
+        Ok(layer)
+    }
+
+    /// Removes a layer that nothing refers to. That it cannot be is no reason to say more than what went wrong before: it
+    /// is collected later.
+    pub fn discard(&self, layer: &Layer) {
+        let _ = files::remove(&layer_path(self.place, layer));
+    }
+
+    fn fill(&self, layer: &Layer) -> Result<(), EngineError> {
+        let path = layer_path(self.place, layer);
         files::make(&path)?;
         for (part, mode) in [("fs", 0o755), ("work", 0o700)] {
             use std::os::unix::fs::PermissionsExt;
@@ -149,24 +179,26 @@ impl<'a> Store<'a> {
             std::fs::set_permissions(&part, std::fs::Permissions::from_mode(mode))
                 .map_err(files::failed(format!("open {}", part.display())))?;
         }
-        Ok(layer)
+        Ok(())
     }
 
-    /// Removes the layers that no state and no snapshot refers to. If one of those cannot be read, nothing is removed.
+    /// Removes the layers that no state and no snapshot refers to. If one of those cannot be read, or is not there although
+    /// its machine is, nothing is removed.
     ///
     /// # Errors
     /// If something cannot be read, or not be removed.
     pub fn collect(&self) -> Result<Vec<String>, EngineError> {
         let mut used = BTreeSet::new();
-        for name in files::names(&self.place.states())? {
-            if let Some(name) = name.strip_suffix(".json") {
-                let state = self.state(name)?;
-                used.extend(state.frozen);
-                used.insert(state.top);
-            }
-        }
-        let machines = files::names(&self.place.machines())?;
+        let machines = machines(self.place)?;
         for machine in &machines {
+            match read_state(self.place, machine)? {
+                Some(state) => {
+                    used.extend(state.frozen);
+                    used.insert(state.top);
+                }
+                None if made::read(self.place, machine)?.is_some() => return Ok(Vec::new()),
+                None => {}
+            }
             for kept in kept(self.place, machine)? {
                 used.extend(kept.layers);
             }
@@ -176,10 +208,11 @@ impl<'a> Store<'a> {
         for disk in pools {
             let pool = pool_path(self.place, disk.map(String::as_str));
             for id in files::names(&pool)? {
+                if id == ".lock" {
+                    continue;
+                }
                 if id.starts_with('.') {
-                    if id != ".lock" {
-                        files::remove(&pool.join(id))?;
-                    }
+                    files::remove(&pool.join(id))?;
                     continue;
                 }
                 let layer = Layer { id: id.clone(), disk: disk.cloned() };
@@ -197,7 +230,17 @@ impl<'a> Store<'a> {
     }
 }
 
-/// Reads a state; `None` if there is none of this name.
+/// The names of all machines that there is anything of.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub fn machines(place: &Place) -> Result<Vec<String>, EngineError> {
+    let mut names = files::names(&place.machines())?;
+    names.retain(|name| !name.starts_with('.'));
+    Ok(names)
+}
+
+/// Reads the state of a machine; `None` if there is none.
 ///
 /// # Errors
 /// If it is there and cannot be read.
@@ -234,8 +277,8 @@ fn pool_path(place: &Place, disk: Option<&str>) -> PathBuf {
 }
 
 fn is_empty(folder: &Path) -> Result<bool, EngineError> {
-    let mut entries = std::fs::read_dir(folder)
-        .map_err(files::failed(format!("read {}", folder.display())))?;
+    let mut entries =
+        std::fs::read_dir(folder).map_err(files::failed(format!("read {}", folder.display())))?;
     Ok(entries.next().is_none())
 }
 

@@ -96,7 +96,7 @@ impl Applying {
     }
 
     /// Waits for the end: how many of each, and what failed and was skipped, `machine: why` each.
-    pub async fn to_its_end(mut self) -> (Summary, Vec<String>) {
+    pub async fn wait(mut self) -> (Summary, Vec<String>) {
         let mut failed = Vec::new();
         let mut all = Summary::default();
         while let Some(event) = self.next().await {

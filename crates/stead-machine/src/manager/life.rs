@@ -4,8 +4,9 @@ use super::Work;
 use crate::model::{Observed, Phase};
 use crate::operation::OperationStatus;
 use crate::plan::{self, Action, Entry, Input};
+use crate::records::HOST;
 use crate::records::{Claim, Listing, Pending, Record, Status};
-use crate::{EngineError, Error};
+use crate::{Engine, EngineError, Error};
 use std::collections::BTreeMap;
 use stead_file::declared::{Declaration, Machine};
 
@@ -54,9 +55,26 @@ impl Work {
         if self.manager.records().get(name)?.is_some() {
             return self.up(name).await;
         }
+        self.manager.refuses(name, &declared).await?;
         let record = self.claim(name, Claim { owner: None, declared, network: None }).await?;
-        let record = self.make(record).await?;
+        let record = self.make_first(record).await?;
         self.start(record).await
+    }
+
+    /// Has the engine make one that was claimed just now. If it never begins, the claim is given back.
+    async fn make_first(&self, record: Record) -> Result<Record, Error> {
+        let made = self.make(record.clone()).await;
+        let not_begun = matches!(
+            &made,
+            Err(Error::Engine {
+                source: EngineError::Cannot { .. } | EngineError::NotFound(_),
+                ..
+            })
+        );
+        if not_begun && self.manager.look_at(&record).await?.is_none() {
+            self.manager.records().remove(&record)?;
+        }
+        made
     }
 
     /// Claims a name that its engine certainly has no machine of.
@@ -75,6 +93,8 @@ impl Work {
         };
         match self.manager.look_on(on.as_ref(), name, None).await? {
             None => Ok(()),
+            // This computer is there before anybody declares it.
+            Some(_) if engine == HOST => Ok(()),
             Some(_) => {
                 let why = format!(
                     "engine {engine} has a machine of this name that Stead has no record of"
@@ -132,15 +152,27 @@ impl Work {
             Ok(()) | Err(Error::Io { full: true, .. }) => {}
             Err(e) => return Err(e),
         }
-        self.ask(&name, engine.destroy(&name, &self.steps())).await?;
-        if self.manager.look_at(&record).await?.is_some() {
-            let why = format!("engine {} says it is destroyed and still has it", engine.name());
-            return Err(Error::engine(&name, EngineError::Failed(why)));
+        if engine.name() == HOST {
+            // This computer is not destroyed: nothing of it is Stead's but the record.
+            self.steps().note("this computer stays");
+        } else {
+            self.engine_destroy(engine.as_ref(), &record).await?;
         }
         self.manager.records().remove(&record)?;
         if let Some(pending) = &record.pending {
             let id = Some(pending.operation());
             self.manager.operations().settle(&name, id, &OperationStatus::Undone);
+        }
+        Ok(())
+    }
+
+    /// Has the engine destroy it, and looks that it did.
+    async fn engine_destroy(&self, engine: &dyn Engine, record: &Record) -> Result<(), Error> {
+        let name = &record.wanted.name;
+        self.ask(name, engine.destroy(name, &self.steps())).await?;
+        if self.manager.look_at(record).await?.is_some() {
+            let why = format!("engine {} says it is destroyed and still has it", engine.name());
+            return Err(Error::engine(name, EngineError::Failed(why)));
         }
         Ok(())
     }
@@ -193,7 +225,8 @@ impl Work {
             (Action::Create, None, Some(claim)) => {
                 let running = claim.declared.running;
                 let record = self.claim(name, claim).await?;
-                self.make_and_run(record, running).await
+                let record = self.make_first(record).await?;
+                if running { self.start(record).await } else { Ok(()) }
             }
             (Action::Finish { .. }, Some(record), Some(claim))
                 if record.status == Status::Going =>

@@ -6,7 +6,7 @@ use crate::Error;
 use crate::engine::EngineError;
 use crate::model::{Observed, Phase, Remark};
 use crate::plan::{self, Action, Input, Plan};
-use crate::records::{Listing, Status, valid_name};
+use crate::records::{HOST, Listing, Status, valid_name};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use stead_file::declared::Declaration;
@@ -188,6 +188,21 @@ impl Manager {
         remarks
     }
 
+    /// Fails if the engine refuses a machine before it is made.
+    pub(super) async fn refuses(
+        &self,
+        name: &str,
+        declared: &stead_file::declared::Machine,
+    ) -> Result<(), Error> {
+        let Some(engine) = self.0.engines.get(&declared.engine) else { return Ok(()) };
+        let wanted = self.would_be(name, declared, &Declaration::default());
+        let remarks = self.patiently(name, engine.check(&wanted)).await?;
+        match remarks.into_iter().find(|remark| remark.refused) {
+            Some(remark) => Err(Error::refused(name, remark.text)),
+            None => Ok(()),
+        }
+    }
+
     fn would_be(
         &self,
         name: &str,
@@ -220,6 +235,9 @@ impl Manager {
     pub async fn what_goes(&self, name: &str) -> Result<Vec<String>, Error> {
         let record = self.0.records.find(name)?;
         let seen = self.look_at(&record).await?;
+        if record.wanted.declared.engine == HOST {
+            return Ok(vec!["its record; this computer stays".into()]);
+        }
         let mut goes = vec![format!("machine {name} on {}", record.wanted.declared.engine)];
         match seen.map(|seen| seen.phase) {
             None => goes.push("its record; the engine has nothing of it".into()),

@@ -26,6 +26,7 @@ impl Manager {
     /// If the records or operations cannot be read.
     pub async fn recover(&self, patience: Duration) -> Result<Recovered, Error> {
         self.0.operations.refresh()?;
+        self.0.records.tidy()?;
         let mut found = Recovered::default();
         let listing = self.0.records.list()?;
         for (name, damaged) in &listing.damaged {
@@ -58,7 +59,9 @@ impl Manager {
             let recorder = self.0.operations.begin(Kind::Sweep, "", None)?;
             match bounded(patience, engine.sweep(&recorder.steps())).await {
                 Ok(swept) => {
-                    swept.iter().for_each(|line| recorder.steps().note(line));
+                    for line in &swept {
+                        recorder.steps().note(line);
+                    }
                     found.swept.extend(swept);
                     recorder.end(OperationStatus::Done);
                 }
@@ -83,10 +86,9 @@ impl Manager {
             Kind::Snapshot | Kind::Restore | Kind::RemoveSnapshot | Kind::Clone | Kind::Move
         );
         let status = match (operation.kind, &record) {
-            (Kind::Sweep, _) => OperationStatus::Undone,
             // The record goes last.
             (Kind::Destroy, None) => OperationStatus::Done,
-            (_, None) => OperationStatus::Undone,
+            (Kind::Sweep, _) | (_, None) => OperationStatus::Undone,
             _ if on_a_state => {
                 // What is pending is written before the first step, and taken away after the last.
                 let steps = self.0.operations.get(&operation.id).map_or(0, |o| o.steps.len());

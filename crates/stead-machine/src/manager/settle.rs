@@ -39,7 +39,7 @@ impl Work {
                 false
             }
             Pending::MoveTo { to, .. } => {
-                self.finish_move_of(record, to).await?;
+                Box::pin(self.finish_move_of(record, to)).await?;
                 false
             }
         };

@@ -226,6 +226,14 @@ impl Work {
             source.pending = Some(Pending::MoveTo { to: to.clone(), operation: operation.clone() });
             self.write(&source)?;
         }
+        // Somebody may have started one since it was cut short.
+        let mut ran = Vec::new();
+        for record in [&source, &target] {
+            let seen = self.manager.look_at(record).await?;
+            if seen.is_some_and(|seen| seen.phase == Phase::Running) {
+                ran.push(record.wanted.name.clone());
+            }
+        }
         let note = format!("before the state of {from} came");
         let mut target = self.keep_first(target, &kept, &note).await?;
         if let Err(e) =
@@ -249,6 +257,9 @@ impl Work {
         target.wanted.state.clone_from(&source.wanted.state);
         let target = self.settled(target)?;
         self.gave_its_state(source)?;
+        for name in ran {
+            self.engine_start(&self.record(&name)?).await?;
+        }
         self.retain(&target, &kept).await;
         Ok(())
     }

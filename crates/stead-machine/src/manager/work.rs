@@ -54,7 +54,7 @@ impl Work {
             });
             let recorder =
                 manager.operations().begin_heard(kind, &names[0], owner.as_deref(), listener)?;
-            Work { manager, recorder, names, _held: held }.to_its_end(task).await
+            Box::pin(Work { manager, recorder, names, _held: held }.finish(task)).await
         });
         running.await.unwrap_or_else(|gone| {
             let why = if gone.is_panic() { "a defect of Stead ended it" } else { "Stead ends" };
@@ -62,10 +62,10 @@ impl Work {
         })
     }
 
-    async fn to_its_end(self, task: Task) -> Result<Operation, Error> {
+    async fn finish(self, task: Task) -> Result<Operation, Error> {
         let destroys = matches!(task, Task::Destroy)
             || matches!(&task, Task::Apply { entry, .. } if entry.action.word() == "destroy");
-        let result = self.perform(task, destroys).await;
+        let result = Box::pin(self.perform(task, destroys)).await;
         let Work { manager, recorder, names, _held } = self;
         match result {
             Ok(()) => {
@@ -88,7 +88,7 @@ impl Work {
             if let Some(record) = self.manager.records().get(name)? {
                 // Nothing is done to a machine that cannot be looked at.
                 self.manager.look_at(&record).await?;
-                self.settle(name, destroys).await?;
+                Box::pin(self.settle(name, destroys)).await?;
             }
         }
         let name = self.names[0].as_str();

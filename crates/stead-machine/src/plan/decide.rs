@@ -3,7 +3,7 @@
 use super::{Action, Becomes, Drift, Entry, Input, KeyChange, Plan, keys};
 use crate::model::{Observed, Phase, Wanted};
 use crate::operation::{Kind, Operation};
-use crate::records::{Applied, Record, Status};
+use crate::records::{Applied, HOST, Record, Status};
 use std::collections::{BTreeSet, HashMap};
 use stead_file::declared::{Machine, Network};
 
@@ -116,13 +116,14 @@ impl<'a> Context<'a> {
             (Some(declared), Some(record)) => self.both(&mut entry, declared, record, seen),
             (Some(_), None) => {
                 entry.action = match seen {
-                    Some(_) => Action::Blocked {
+                    Some(_) if entry.engine != HOST => Action::Blocked {
                         why: format!(
                             "engine {} has a machine of this name that Stead has no record of; it is left alone",
                             entry.engine
                         ),
                     },
-                    None => Action::Create,
+                    // This computer is there before anybody declares it.
+                    _ => Action::Create,
                 };
                 refuse(&mut entry);
             }
@@ -298,6 +299,9 @@ fn impossible(declared: &Machine, record: &Record) -> Option<String> {
 
 /// What goes with a machine, as far as records tell.
 fn goes(record: &Record, seen: Option<&Observed>) -> Vec<String> {
+    if record.wanted.declared.engine == HOST {
+        return vec!["its record; this computer stays".into()];
+    }
     let mut goes = vec![format!("state {}", record.wanted.state)];
     match seen.map(|seen| &seen.phase) {
         Some(Phase::Running) => goes.push("what runs in it".into()),

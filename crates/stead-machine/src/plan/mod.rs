@@ -251,10 +251,8 @@ impl Plan {
     pub fn exit_status(&self) -> i32 {
         if self.has_changes() {
             3
-        } else if self.counts.blocked + self.counts.unknown > 0 {
-            1
         } else {
-            0
+            i32::from(self.counts.blocked + self.counts.unknown > 0)
         }
     }
 }

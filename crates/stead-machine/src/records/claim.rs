@@ -13,6 +13,9 @@ use stead_file::declared::{Machine, Network};
 /// Most machines of one host: each has a number, and an address that follows from it.
 pub const MOST_MACHINES: u32 = 16_000;
 
+/// This computer, and the engine that it is the only machine of.
+pub(crate) const HOST: &str = "host";
+
 /// Longest name.
 const LONGEST_NAME: usize = 63;
 
@@ -52,7 +55,7 @@ impl Records {
             let why = "letters, digits, _ and -, at most 63";
             return Err(Error::Name(format!("{name:?} is no name for a machine: {why}")));
         }
-        if name == "host" && claim.declared.engine != "host" {
+        if name == HOST && claim.declared.engine != HOST {
             return Err(Error::Name("host is the name of this computer; choose another".into()));
         }
         let _claims = Lock::wait(&self.machines.join(".locks").join(".claims"))?;
@@ -84,6 +87,24 @@ impl Records {
         Ok(record)
     }
 
+    /// Takes away what claims and removals that were cut short left: numbers and folders without a record. What an
+    /// engine keeps in a folder stays.
+    pub(crate) fn tidy(&self) -> Result<(), Error> {
+        let _claims = Lock::wait(&self.machines.join(".locks").join(".claims"))?;
+        self.taken_numbers(None)?;
+        let io = |e: std::io::Error| Error::io("read", &self.machines, &e);
+        for entry in std::fs::read_dir(&self.machines).map_err(io)? {
+            let name = entry.map_err(io)?.file_name();
+            if let Some(name) =
+                name.to_str().filter(|name| valid_name(name) && !self.has_file(name))
+            {
+                files::remove(&self.folder(name).join("machine.json.new"))?;
+                let _ = std::fs::remove_dir(self.folder(name));
+            }
+        }
+        Ok(())
+    }
+
     /// A name for a state that no machine has: the machine's own, or with the first number that makes it one.
     pub(crate) fn free_state(&self, name: &str) -> Result<String, Error> {
         let records = self.list()?.records;
@@ -93,32 +114,45 @@ impl Records {
         Ok(free.unwrap_or_else(|| name.to_owned()))
     }
 
-    /// The lowest number that is free. Each that is taken is a file, so that a record that cannot be read keeps its own.
+    /// The lowest number that is free.
     fn take_number(&self, name: &str) -> Result<u32, Error> {
-        let folder = self.machines.join(".numbers");
-        let io = |e: std::io::Error| Error::io("read", &folder, &e);
-        let mut taken = BTreeSet::new();
-        for entry in std::fs::read_dir(&folder).map_err(io)? {
-            let entry = entry.map_err(io)?;
-            let Some(number) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok())
-            else {
-                continue;
-            };
-            let owner = std::fs::read_to_string(entry.path()).map_err(io)?;
-            // Left by a claim that was cut short before it wrote a record.
-            if owner == name || (valid_name(&owner) && !self.has_file(&owner)) {
-                files::remove(&entry.path())?;
-            } else {
-                taken.insert(number);
-            }
-        }
+        let mut taken = self.taken_numbers(Some(name))?;
         // A record without its file: somebody took the file away. The number is taken all the same.
         taken.extend(self.list()?.records.values().map(|r| r.wanted.number));
         let number = (1..=MOST_MACHINES).find(|n| !taken.contains(n)).ok_or_else(|| {
             Error::Name(format!("there are {MOST_MACHINES} machines; destroy one first"))
         })?;
-        files::replace(&folder.join(number.to_string()), name.as_bytes(), false)?;
+        let path = self.machines.join(".numbers").join(number.to_string());
+        files::replace(&path, name.as_bytes(), false)?;
         Ok(number)
+    }
+
+    /// Numbers that are taken. Each is a file, so that a record that cannot be read keeps its own. Those left by a claim
+    /// that was cut short before it wrote a record are free again, and so are those of this name.
+    fn taken_numbers(&self, name: Option<&str>) -> Result<BTreeSet<u32>, Error> {
+        let folder = self.machines.join(".numbers");
+        let io = |e: std::io::Error| Error::io("read", &folder, &e);
+        let mut taken = BTreeSet::new();
+        for entry in std::fs::read_dir(&folder).map_err(io)? {
+            let entry = entry.map_err(io)?;
+            let file = entry.file_name();
+            let Some(number) = file.to_str().and_then(|n| n.parse::<u32>().ok()) else {
+                // Begun and not put in its place.
+                files::remove(&entry.path())?;
+                continue;
+            };
+            let owner = match std::fs::read_to_string(entry.path()) {
+                // Its machine was destroyed meanwhile.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+                owner => owner.map_err(io)?,
+            };
+            if name == Some(&owner) || (valid_name(&owner) && !self.has_file(&owner)) {
+                files::remove(&entry.path())?;
+            } else {
+                taken.insert(number);
+            }
+        }
+        Ok(taken)
     }
 
     pub(super) fn free_number(&self, number: u32, name: &str) {

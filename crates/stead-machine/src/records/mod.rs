@@ -6,8 +6,8 @@
 mod claim;
 mod record;
 
-pub(crate) use claim::random_id;
 pub use claim::{Claim, MOST_MACHINES, valid_name};
+pub(crate) use claim::{HOST, random_id};
 pub use record::{Applied, Pending, Record, Status};
 
 use crate::Error;

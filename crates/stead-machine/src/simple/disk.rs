@@ -3,7 +3,7 @@
 use crate::Steps;
 use crate::engine::{EngineError, Result};
 use crate::model::{Change, ChangeKind, Snapshot, Wanted};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -131,6 +131,13 @@ impl Folder {
         Ok(all)
     }
 
+    /// The first time from this one on that no snapshot has.
+    pub(super) fn free_time(&self, now: u64) -> Result<u64> {
+        let taken: BTreeSet<u64> = self.snapshots()?.into_iter().map(|s| s.at).collect();
+        let last = now + taken.len() as u64;
+        Ok((now..=last).find(|at| !taken.contains(at)).unwrap_or(last))
+    }
+
     pub(super) fn snapshot(&self, about: &Snapshot, steps: &Steps) -> Result<()> {
         let folder = self.path.join("snapshots").join(&about.name);
         if folder.join("about.json").exists() {
@@ -212,13 +219,14 @@ impl Folder {
         self.identify(wanted)
     }
 
+    /// Paths inside are those of the host: nothing is isolated.
     pub(super) fn diff(&self) -> Result<Vec<Change>> {
         let mut there = BTreeMap::new();
-        read_all(&self.fs(), Path::new("/"), &mut there)?;
-        there.retain(|path, _| !IDENTITY.iter().any(|own| path == &Path::new("/").join(own)));
+        read_all(&self.fs(), &self.fs(), &mut there)?;
+        there.retain(|path, _| !IDENTITY.iter().any(|own| **path == self.fs().join(own)));
         let base: BTreeMap<PathBuf, Vec<u8>> = BASE
             .iter()
-            .map(|(path, text)| (Path::new("/").join(path), text.as_bytes().to_vec()))
+            .map(|(path, text)| (self.fs().join(path), text.as_bytes().to_vec()))
             .collect();
         let mut changes: Vec<Change> = there
             .iter()

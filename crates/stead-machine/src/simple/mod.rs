@@ -243,7 +243,7 @@ impl Engine for Simple {
         let folder = self.there(name)?;
         let made = Snapshot {
             name: snapshot.into(),
-            at: time::now_ms(),
+            at: folder.free_time(time::now_ms())?,
             note: note.into(),
             consistency: match folder.since() {
                 Some(_) => Consistency::Crash,

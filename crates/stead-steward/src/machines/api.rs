@@ -20,6 +20,7 @@
 //! | `POST /v1/plan` | [`Declared`] | [`stead_machine::Plan`] |
 //! | `POST /v1/apply` | [`Apply`] | [`Line`]s |
 //! | `GET /v1/operations` | | list of [`stead_machine::Operation`], without their steps |
+//! | `GET /v1/operations/events` | | [`Event`]s of all machines, one a line, from now on |
 //! | `GET /v1/operations/ID` | | [`stead_machine::Operation`] |
 //!
 //! [`Line`]s are JSON objects, one a line, while the work goes on; the last is its result or a problem. The work is

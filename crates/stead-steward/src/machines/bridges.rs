@@ -2,13 +2,13 @@
 
 use crate::remote::{BridgeError, Machines};
 use async_trait::async_trait;
-use stead_machine::engine::Exec;
-use stead_machine::model::Phase;
-use stead_machine::{EngineError, Error, Manager};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Stdio;
+use stead_machine::engine::Exec;
+use stead_machine::model::Phase;
+use stead_machine::{EngineError, Error, Manager};
 
 /// Bridges into the machines of a manager.
 pub struct Bridges {

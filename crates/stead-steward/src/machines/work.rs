@@ -56,6 +56,31 @@ impl Lines {
         Lines { lines }
     }
 
+    /// The events of all operations, until nobody reads them or the steward ends.
+    pub fn of_everything(machines: &Machines) -> Self {
+        let (tell, lines) = mpsc::unbounded_channel();
+        let mut events = machines.manager.operations().listen();
+        let steward = machines.steward.clone();
+        tokio::spawn(async move {
+            let ended = steward.stopped();
+            tokio::pin!(ended);
+            loop {
+                let event = tokio::select! {
+                    () = &mut ended => return,
+                    () = tell.closed() => return,
+                    event = events.recv() => event,
+                };
+                match event {
+                    Ok(event) => drop(tell.send(Line::Event(event))),
+                    // Whoever listens asks how it is now after any event.
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return,
+                }
+            }
+        });
+        Lines { lines }
+    }
+
     /// The next line; `None` after the last.
     pub async fn next(&mut self) -> Option<Line> {
         self.lines.recv().await

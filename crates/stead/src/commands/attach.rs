@@ -8,7 +8,12 @@ use crate::steward::Steward;
 use std::io::IsTerminal;
 use stead_hold::attach::{self, Options};
 use stead_hold::client::ClientError;
+use stead_wire::api::Event;
 use stead_wire::session::{Exit, Session, Size};
+use stead_wire::status::State;
+
+/// Times in a row that a session in a machine is come back to without success.
+const TRIES: u32 = 5;
 
 /// Lines of earlier output that are printed above the screen.
 const SCROLLBACK: u32 = 200;
@@ -47,18 +52,59 @@ pub fn show(steward: &Steward, session: &Session, options: &Options) -> Outcome 
         return show_ended(steward, session, exit);
     }
     let name = &session.name;
-    match attach::run(&steward.places().hold_socket(&session.id), options) {
-        Ok(attach::Outcome::Detached) => {
-            print(format!("[detached from {name}; stead attach {name} returns]\n").as_bytes())?;
-            Ok(0)
+    let socket = steward.places().hold_socket(&session.id);
+    let mut options = options.clone();
+    let mut tries = 0;
+    loop {
+        let why = match attach::run(&socket, &options) {
+            Ok(attach::Outcome::Detached) => {
+                let said = format!("[detached from {name}; stead attach {name} returns]\n");
+                print(said.as_bytes())?;
+                return Ok(0);
+            }
+            Ok(attach::Outcome::Ended(exit)) => return ended(name, &exit),
+            Ok(attach::Outcome::Closed(why)) => {
+                tries = 0;
+                why
+            }
+            Err(attach::AttachError::Client(ClientError::Unreachable(e))) => {
+                format!("its hold cannot be reached: {e}")
+            }
+            Err(attach::AttachError::Client(ClientError::Io(e))) => e.to_string(),
+            Err(e) => return Err(e.into()),
+        };
+        tries += 1;
+        // Between this terminal and a hold in a machine there is a steward, which may have gone: the next one finds it.
+        if session.machine == "host" || tries > TRIES {
+            return closed(steward, session, &why);
         }
-        Ok(attach::Outcome::Ended(exit)) => ended(name, &exit),
-        Ok(attach::Outcome::Closed(why)) => closed(steward, session, &why),
-        Err(attach::AttachError::Client(ClientError::Unreachable(e))) => {
-            closed(steward, session, &format!("its hold cannot be reached: {e}"))
+        print(format!("[lost sight of {name}, looking for it]\n").as_bytes())?;
+        if !comes_back(steward, session)? {
+            return closed(steward, session, &why);
         }
-        Err(e) => Err(e.into()),
+        options.scrollback = 0;
     }
+}
+
+/// Waits until a session in a machine can be reached again. `false`: it has ended, or is gone.
+fn comes_back(steward: &Steward, session: &Session) -> Result<bool, Failure> {
+    let socket = steward.places().hold_socket(&session.id);
+    for line in steward.lines("/v1/events")? {
+        let ended = match serde_json::from_slice(&line) {
+            Ok(Event::Session { session: now }) if now.id == session.id => now.exit.is_some(),
+            Ok(Event::Status { id, now, .. }) if id == session.id => now.state == State::Exited,
+            Ok(Event::Removed { id }) if id == session.id => true,
+            _ => continue,
+        };
+        if ended {
+            return Ok(false);
+        }
+        // Whatever is known of it, it is back once somebody listens.
+        if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The connection ended without the session saying why: the folder may know.

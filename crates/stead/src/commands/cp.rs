@@ -47,11 +47,12 @@ fn into(from: &Path, machine: &str, to: &str) -> Outcome {
         .or_else(|| from.canonicalize().ok().as_deref().and_then(last))
         .ok_or_else(|| Failure::misused(format!("{} has no name", from.display())))?;
     let steward = Steward::of_user()?;
-    // Into a folder under its own name, else under the name that was given.
-    let script = "if [ -d \"$1\" ]; then cd -- \"$1\" && exec tar -xf - --no-same-owner; fi; \
-                  cd -- \"$(dirname -- \"$1\")\" && exec tar -xf - --no-same-owner \
-                  --transform \"s|^\\./$2|./$(basename -- \"$1\")|\"";
-    let words = ["/bin/sh", "-c", script, "sh", to, &escaped(&name)].map(String::from);
+    // Into a folder under its own name, else under the name that was given, once all of it is there.
+    let script = "if [ -d \"$1\" ]; then exec tar -xf - --no-same-owner -C \"$1\"; fi; \
+                  in=$(mktemp -d -- \"$(dirname -- \"$1\")/.stead-cp-XXXXXX\") || exit 1; \
+                  tar -xf - --no-same-owner -C \"$in\" && mv -f -- \"$in/$2\" \"$1\"; \
+                  ended=$?; rm -rf -- \"$in\"; exit $ended";
+    let words = ["/bin/sh", "-c", script, "sh", to, &name].map(String::from);
     let mut child = door::command(&steward, machine, None, &[], &words)?
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -106,7 +107,8 @@ fn unpack(from: impl std::io::Read, to: &Path) -> Result<(), Failure> {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
             _ => PathBuf::from("."),
         };
-        let name = last(to).ok_or_else(|| Failure::misused(format!("{} has no name", to.display())))?;
+        let name =
+            last(to).ok_or_else(|| Failure::misused(format!("{} has no name", to.display())))?;
         (folder, Some(name))
     };
     let mut archive = tar::Archive::new(std::io::BufReader::with_capacity(1 << 16, from));
@@ -119,12 +121,15 @@ fn unpack(from: impl std::io::Read, to: &Path) -> Result<(), Failure> {
             continue;
         }
         if !entry.unpack_in(beside.path())? {
-            return Err(Failure::failed("the machine sent a path that leads elsewhere: nothing more is unpacked"));
+            return Err(Failure::failed(
+                "the machine sent a path that leads elsewhere: nothing more is unpacked",
+            ));
         }
     }
     for entry in std::fs::read_dir(beside.path())? {
         let entry = entry?;
-        let name = rename.clone().unwrap_or_else(|| entry.file_name().to_string_lossy().into_owned());
+        let name =
+            rename.clone().unwrap_or_else(|| entry.file_name().to_string_lossy().into_owned());
         place(&entry.path(), &folder.join(name))?;
     }
     Ok(())
@@ -152,25 +157,15 @@ fn last(path: &Path) -> Option<String> {
     }
 }
 
-/// A name as a basic regular expression of sed that matches just it, with `|` as the delimiter.
-fn escaped(name: &str) -> String {
-    let mut out = String::new();
-    for c in name.chars() {
-        if r"\.*[]^$|".contains(c) {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn ends() {
-        assert!(matches!(end("box:/etc"), End::In { machine, path } if machine == "box" && path == "/etc"));
+        assert!(
+            matches!(end("box:/etc"), End::In { machine, path } if machine == "box" && path == "/etc")
+        );
         assert!(matches!(end("box:"), End::In { path, .. } if path == "."));
         assert!(matches!(end("./a:b"), End::Here(_)));
         assert!(matches!(end("/a:b"), End::Here(_)));

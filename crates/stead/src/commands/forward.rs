@@ -21,7 +21,7 @@ pub fn run(args: &Forward) -> Outcome {
     let rules = args.ports.iter().map(|text| rule(text)).collect::<Result<Vec<_>, _>>()?;
     let steward = Steward::of_user()?;
     let way: Way = steward.get(&format!("{}/way", path(&args.machine)))?;
-    let mut threads = Vec::new();
+    let (failed, failures) = std::sync::mpsc::channel();
     for rule in rules {
         let listener = TcpListener::bind(rule.listen).map_err(|e| {
             Failure::failed(format!("cannot listen on {}: {e}", rule.listen))
@@ -30,15 +30,15 @@ pub fn run(args: &Forward) -> Outcome {
         let at = listener.local_addr()?;
         print(format!("{at} -> {}:{}\n", args.machine, rule.inside).as_bytes())?;
         let way = way.clone();
-        threads.push(std::thread::spawn(move || serve(&listener, &way, rule.inside)));
+        let failed = failed.clone();
+        std::thread::spawn(move || failed.send(serve(&listener, &way, rule.inside)));
     }
-    for thread in threads {
-        match thread.join() {
-            Ok(error) => return Err(error.into()),
-            Err(_) => return Err(Failure::failed("the forwarding thread made a mistake")),
-        }
+    drop(failed);
+    // The first port that can no longer be served ends all of it.
+    match failures.recv() {
+        Ok(error) => Err(error.into()),
+        Err(_) => Err(Failure::failed("the forwarding threads made a mistake")),
     }
-    Ok(0)
 }
 
 /// Serves until accepting fails.

@@ -95,9 +95,10 @@ pub fn restart(args: &Restart) -> Outcome {
         Ok(found) => found,
         // No session of this name: a machine may have it.
         Err(failure) if failure.code() == Some("not-found") => {
-            return match super::machine::is(&steward, &args.name) {
-                true => super::machine::restart(&args.name, args.json.json),
-                false => Err(failure),
+            return if super::machine::is(&steward, &args.name) {
+                super::machine::restart(&args.name, args.json.json)
+            } else {
+                Err(failure)
             };
         }
         Err(failure) => return Err(failure),

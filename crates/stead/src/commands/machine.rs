@@ -32,12 +32,19 @@ pub fn ready(steward: &Steward, name: &str, json: bool) -> Result<api::Shown, Fa
             work::quietly(steward, Method::POST, &up, None::<&()>, json)?;
             steward.get(&path(name))
         }
-        Phase::Partial(why) => Err(Failure::failed(format!("machine \"{name}\" is not whole: {why}"))
-            .help(format!("stead up {name} finishes it, stead destroy {name} removes it"))),
+        Phase::Partial(why) => {
+            Err(Failure::failed(format!("machine \"{name}\" is not whole: {why}"))
+                .help(format!("stead up {name} finishes it, stead destroy {name} removes it")))
+        }
         Phase::Unknown(why) => {
             Err(Failure::failed(format!("what machine \"{name}\" does cannot be told: {why}")))
         }
     }
+}
+
+/// Whether a machine of this name is made from defaults where no stead file declares it.
+pub fn is_scratch(name: &str) -> bool {
+    name == "scratch" || name.starts_with("scratch-")
 }
 
 /// Makes a machine that is not there.
@@ -50,7 +57,7 @@ fn make(steward: &Steward, name: &str, missing: Failure) -> Result<api::Shown, F
             only: Vec::new(),
         })
     });
-    if declared.is_none() && name != "scratch" && !name.starts_with("scratch-") {
+    if declared.is_none() && !is_scratch(name) {
         return Err(missing.help(
             "stead ls shows the machines there are; declare it in stead.toml, or use one called \"scratch\" \
              (or scratch-...), which needs no file",

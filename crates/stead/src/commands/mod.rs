@@ -4,6 +4,7 @@ mod agents;
 mod ask;
 mod attach;
 mod cp;
+mod doctor;
 mod door;
 mod forward;
 mod history;
@@ -26,6 +27,7 @@ mod work;
 use crate::cli::{Cli, Command};
 use crate::dashboard;
 use crate::failure::{Failure, Outcome};
+pub use machine::is_scratch;
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -63,6 +65,7 @@ pub fn run(cli: Cli) -> Outcome {
         Command::Clone(args) => machine::clone(&args),
         Command::Move(args) => machine::move_state(&args),
         Command::Operations(args) => operations::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Schema => plan::schema(),
         Command::Agents(args) => agents::run(args),
         Command::Steward(args) => steward::run(&args),

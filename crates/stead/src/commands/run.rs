@@ -46,7 +46,6 @@ pub fn run(args: &Run) -> Outcome {
             },
             linger: Linger::Read,
             worktree: args.worktree.clone(),
-            ..Create::default()
         },
     )?;
     if args.wait {

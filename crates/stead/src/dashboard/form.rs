@@ -10,6 +10,9 @@ use stead_wire::session::check_name;
 /// Agents that the form offers. `shell` is a plain command, or the person's shell where none is given.
 pub const AGENTS: [&str; 5] = ["claude", "codex", "opencode", "gemini", "shell"];
 
+/// The machine that is this computer.
+const HOST: &str = "host";
+
 /// A line of the form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
@@ -19,13 +22,16 @@ pub enum Field {
     Agent,
     /// The command, or arguments for the agent.
     Command,
+    /// The machine to run on.
+    Machine,
     /// The folder to start in.
     Folder,
 }
 
 impl Field {
     /// All of them, in the order of the form.
-    pub const ALL: [Field; 4] = [Field::Name, Field::Agent, Field::Command, Field::Folder];
+    pub const ALL: [Field; 5] =
+        [Field::Name, Field::Agent, Field::Command, Field::Machine, Field::Folder];
 
     /// What the person sees before the field.
     pub fn label(self) -> &'static str {
@@ -33,6 +39,7 @@ impl Field {
             Field::Name => "name",
             Field::Agent => "agent",
             Field::Command => "command",
+            Field::Machine => "machine",
             Field::Folder => "folder",
         }
     }
@@ -47,8 +54,12 @@ pub struct Form {
     pub agent: usize,
     /// The command, or arguments for the agent.
     pub command: Input,
-    /// The folder to start in.
+    /// The machine to run on.
+    pub machine: Input,
+    /// The folder to start in: of this host, or of the machine. Empty there: where the machine starts sessions.
     pub folder: Input,
+    /// This host's folder, which is offered.
+    here: PathBuf,
     /// The field that keys go to.
     pub field: Field,
     /// Why it was not accepted.
@@ -69,13 +80,16 @@ pub enum Step {
 }
 
 impl Form {
-    /// An empty form for a session in `folder`.
-    pub fn new(folder: &Path, agent: usize) -> Self {
+    /// An empty form for a session on `machine`; on this host in `folder`.
+    pub fn new(folder: &Path, agent: usize, machine: &str) -> Self {
+        let offered = if machine == HOST { folder } else { Path::new("") };
         Form {
             name: Input::default(),
             agent: agent % AGENTS.len(),
             command: Input::default(),
-            folder: Input::new(&folder.to_string_lossy()),
+            machine: Input::new(machine),
+            folder: Input::new(&offered.to_string_lossy()),
+            here: folder.to_owned(),
             field: Field::Name,
             error: None,
             busy: false,
@@ -88,6 +102,7 @@ impl Form {
             Field::Name => Some(&mut self.name),
             Field::Agent => None,
             Field::Command => Some(&mut self.command),
+            Field::Machine => Some(&mut self.machine),
             Field::Folder => Some(&mut self.folder),
         }
     }
@@ -139,11 +154,23 @@ impl Form {
         }
         let command =
             words::split(&self.command.text()).inspect_err(|_| self.field = Field::Command)?;
-        let cwd =
-            folder(self.folder.text().trim(), home).inspect_err(|_| self.field = Field::Folder)?;
+        let machine = match self.machine.text().trim() {
+            "" => HOST.to_owned(),
+            machine => machine.to_owned(),
+        };
+        let text = self.folder.text();
+        let cwd = match text.trim() {
+            // A folder of this host means nothing elsewhere.
+            text if machine != HOST && (text.is_empty() || Path::new(text) == self.here) => {
+                Ok(PathBuf::new())
+            }
+            text => folder(text, home.filter(|_| machine == HOST)),
+        };
+        let cwd = cwd.inspect_err(|_| self.field = Field::Folder)?;
         let plain = AGENTS[self.agent] == "shell" && !command.is_empty();
         Ok(Create {
             name: (!name.is_empty()).then_some(name),
+            machine: (machine != HOST).then_some(machine),
             agent: (!plain).then(|| AGENTS[self.agent].to_owned()),
             command,
             cwd,
@@ -178,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_filled_form_says_what_to_create() {
-        let mut form = Form::new(Path::new("/src"), 0);
+        let mut form = Form::new(Path::new("/src"), 0, "host");
         write(&mut form, "fix");
         press(&mut form, KeyCode::Tab);
         press(&mut form, KeyCode::Right);
@@ -195,7 +222,7 @@ mod tests {
 
     #[test]
     fn agents_go_round_and_are_found_by_letter() {
-        let mut form = Form::new(Path::new("/"), 0);
+        let mut form = Form::new(Path::new("/"), 0, "host");
         press(&mut form, KeyCode::Tab);
         press(&mut form, KeyCode::Left);
         assert_eq!(AGENTS[form.agent], "shell");
@@ -209,15 +236,34 @@ mod tests {
 
     #[test]
     fn a_command_in_a_shell_needs_no_agent() {
-        let mut form = Form::new(Path::new("/"), 4);
+        let mut form = Form::new(Path::new("/"), 4, "host");
         assert_eq!(form.create(None).unwrap().agent.as_deref(), Some("shell"));
         form.command.insert("htop");
         assert_eq!(form.create(None).unwrap().agent, None);
     }
 
     #[test]
+    fn a_session_on_a_machine_starts_where_the_machine_says() {
+        let mut form = Form::new(Path::new("/src"), 0, "box");
+        let create = form.create(None).unwrap();
+        assert_eq!((create.machine.as_deref(), create.cwd), (Some("box"), PathBuf::new()));
+        form.folder = Input::new("/data");
+        assert_eq!(form.create(None).unwrap().cwd, Path::new("/data"));
+        form.folder = Input::new("~/x");
+        assert!(form.create(Some(Path::new("/home/a"))).is_err(), "no home of this host's there");
+        // Chosen after the form was opened on this host.
+        let mut form = Form::new(Path::new("/src"), 0, "host");
+        assert_eq!(form.create(None).unwrap().machine, None);
+        form.machine = Input::new(" box ");
+        let create = form.create(None).unwrap();
+        assert_eq!((create.machine.as_deref(), create.cwd), (Some("box"), PathBuf::new()));
+        form.machine = Input::default();
+        assert_eq!(form.create(None).unwrap().machine, None);
+    }
+
+    #[test]
     fn the_field_at_fault_is_shown() {
-        let mut form = Form::new(Path::new("/"), 0);
+        let mut form = Form::new(Path::new("/"), 0, "host");
         form.field = Field::Folder;
         form.name.insert("a b");
         assert!(form.create(None).unwrap_err().contains("' '"));

@@ -3,20 +3,22 @@
 use super::form::{Form, Step};
 use super::input::Input;
 use super::list;
-use super::model::{Action, Deed, Effect, Mode, Model, Notice, Subject};
+use super::model::{Action, Deed, Effect, Mode, Model, Notice, Subject, Turn};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use stead_machine::model::Phase;
 use stead_wire::session::{Session, check_name};
 
 /// Lines that page-up and page-down go.
 const PAGE: isize = 10;
 
 /// The keys of the list, as the help shows them.
-pub const KEYS: [(&str, &str); 11] = [
-    ("up down j k", "choose a session"),
+pub const KEYS: [(&str, &str); 12] = [
+    ("up down j k", "choose a session, a machine"),
     ("enter", "attach; leave it with ctrl-\\ d"),
-    ("n", "new session"),
+    ("n", "new session there"),
+    ("u", "start the machine"),
     ("x K", "kill"),
-    ("d", "remove an ended one"),
+    ("d", "remove it; stop the machine"),
     ("r", "rename"),
     ("/", "filter; esc clears it"),
     ("p", "preview on or off"),
@@ -48,6 +50,10 @@ impl Model {
             }
             Mode::Confirm(subject, deed) => match key.code {
                 KeyCode::Char('y' | 'Y') => Some(Effect::Do(Action::To(subject, deed))),
+                _ => None,
+            },
+            Mode::Stop(name) => match key.code {
+                KeyCode::Char('y' | 'Y') => Some(self.turn(name, Turn::Down)),
                 _ => None,
             },
             Mode::Rename(subject, input) => self.rename_key(subject, input, key),
@@ -85,17 +91,62 @@ impl Model {
             KeyCode::Char('j') => self.go(1),
             KeyCode::Char('g') => self.go(isize::MIN),
             KeyCode::Char('G') => self.go(isize::MAX),
-            KeyCode::Char('n') => self.mode = Mode::New(Form::new(&self.folder, self.agent)),
+            KeyCode::Char('n') => self.mode = Mode::New(self.form()),
             KeyCode::Char('/') => self.mode = Mode::Filter(Input::new(&self.filter)),
             KeyCode::Char('p') => self.preview = !self.preview,
             KeyCode::Char('?' | 'h') | KeyCode::F(1) => self.mode = Mode::Help,
             KeyCode::Esc => self.filter.clear(),
-            KeyCode::Enter | KeyCode::Char('x' | 'K' | 'd' | 'r') => {
-                return self.session_key(key.code);
+            KeyCode::Enter | KeyCode::Char('x' | 'K' | 'd' | 'r' | 'u') => {
+                return match self.machine() {
+                    Some(machine) => {
+                        let name = machine.name.clone();
+                        self.machine_key(name, key.code)
+                    }
+                    None => self.session_key(key.code),
+                };
             }
             _ => {}
         }
         None
+    }
+
+    /// Keys that do something to the selected machine.
+    fn machine_key(&mut self, name: String, key: KeyCode) -> Option<Effect> {
+        let running = self.machine().is_some_and(|m| m.phase == Phase::Running);
+        let stopped = self.machine().is_some_and(|m| m.phase == Phase::Stopped);
+        match key {
+            KeyCode::Char('u') if running => {
+                self.notice = Some(Notice::good(format!("{name} runs already")));
+            }
+            KeyCode::Char('u') => return Some(self.turn(name, Turn::Up)),
+            KeyCode::Char('d') if stopped => {
+                self.notice =
+                    Some(Notice::bad(format!("{name} is stopped; stead destroy {name} removes it")));
+            }
+            KeyCode::Char('d') => self.mode = Mode::Stop(name),
+            KeyCode::Enter => self.mode = Mode::New(self.form()),
+            _ => {
+                self.notice =
+                    Some(Notice::bad(format!("{name} is a machine: u starts it, d stops it")));
+            }
+        }
+        None
+    }
+
+    /// Has a machine started or stopped, and says so until that is done.
+    fn turn(&mut self, name: String, turn: Turn) -> Effect {
+        let does = if turn == Turn::Up { "starting" } else { "stopping" };
+        self.notice = Some(Notice::good(format!("{does} {name}")));
+        Effect::Do(Action::Turn(name, turn))
+    }
+
+    /// An empty form for a session where the selection is.
+    fn form(&self) -> Form {
+        let session = self.current().map(|session| session.machine.as_str());
+        let machine = self.machine().map(|machine| machine.name.as_str()).or(session);
+        // A machine that is gone can have no more sessions.
+        let there = machine.filter(|name| self.machines.iter().any(|m| m.name == *name));
+        Form::new(&self.folder, self.agent, there.unwrap_or("host"))
     }
 
     /// Keys that do something to the selected session.
@@ -107,6 +158,10 @@ impl Model {
         let subject = subject(session);
         let name = &subject.name;
         match (key, list::ended(session)) {
+            (KeyCode::Char('u'), _) => {
+                let text = format!("{name} is a session: u starts the machine above it");
+                self.notice = Some(Notice::bad(text));
+            }
             (KeyCode::Enter, false) => return Some(Effect::Attach(subject.name)),
             (KeyCode::Enter, true) => self.mode = Mode::Confirm(subject, Deed::Restart),
             (KeyCode::Char('r'), _) => {
@@ -143,10 +198,10 @@ impl Model {
     }
 
     fn go(&mut self, by: isize) {
-        let ids: Vec<String> = self.shown().into_iter().map(|s| s.id.clone()).collect();
-        let last = ids.len().saturating_sub(1);
+        let picks = self.picks();
+        let last = picks.len().saturating_sub(1);
         self.line = self.line.saturating_add_signed(by).min(last);
-        self.selected = ids.into_iter().nth(self.line);
+        self.selected = picks.into_iter().nth(self.line);
     }
 
     fn filter_key(&mut self, mut input: Input, key: KeyEvent) {

@@ -1,5 +1,8 @@
 //! Which sessions are shown, in which order, and how their states read.
 
+use std::collections::BTreeMap;
+use stead_machine::model::Phase;
+use stead_steward::machines::api::Shown;
 use stead_wire::session::{EndedBy, Session};
 use stead_wire::status::State;
 
@@ -10,6 +13,8 @@ pub enum Row<'a> {
     Machine {
         /// Its name.
         name: &'a str,
+        /// What is known of it; `None`: there is none of this name any more, or not yet.
+        machine: Option<&'a Shown>,
         /// How many of its sessions are shown.
         sessions: usize,
         /// How many of those wait for a person.
@@ -17,6 +22,26 @@ pub enum Row<'a> {
     },
     /// A session.
     Session(&'a Session),
+}
+
+/// What can be selected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pick {
+    /// A machine by name.
+    Machine(String),
+    /// A session by id.
+    Session(String),
+}
+
+impl Row<'_> {
+    /// What is selected with this line. Of this host's line nothing is: it cannot be started or stopped.
+    pub fn pick(&self) -> Option<Pick> {
+        match self {
+            Row::Machine { name: "host", .. } | Row::Machine { machine: None, .. } => None,
+            Row::Machine { name, .. } => Some(Pick::Machine((*name).to_owned())),
+            Row::Session(session) => Some(Pick::Session(session.id.clone())),
+        }
+    }
 }
 
 /// Whether the session's process has ended.
@@ -33,7 +58,7 @@ pub fn waits(session: &Session) -> bool {
 /// the longest first; then the living as they were made, so that lines stay where they are while
 /// agents take turns; then the ended, the last one first.
 pub fn shown<'a>(sessions: &'a [Session], filter: &str) -> Vec<&'a Session> {
-    let words: Vec<String> = filter.split_whitespace().map(str::to_lowercase).collect();
+    let words = words(filter);
     let mut shown: Vec<&Session> = sessions.iter().filter(|s| matches(s, &words)).collect();
     shown.sort_by_key(|s| {
         let (rank, at) = match () {
@@ -46,18 +71,58 @@ pub fn shown<'a>(sessions: &'a [Session], filter: &str) -> Vec<&'a Session> {
     shown
 }
 
-/// The same with the machines' own lines between them.
-pub fn rows<'a>(shown: &[&'a Session]) -> Vec<Row<'a>> {
-    let mut rows = Vec::with_capacity(shown.len() + 1);
-    for group in shown.chunk_by(|a, b| a.machine == b.machine) {
-        rows.push(Row::Machine {
-            name: &group[0].machine,
-            sessions: group.len(),
-            waiting: group.iter().filter(|s| waits(s)).count(),
-        });
-        rows.extend(group.iter().copied().map(Row::Session));
+/// The same with the machines' own lines between them, and with machines that have no sessions. This host has a line
+/// only above sessions.
+pub fn rows<'a>(shown: &[&'a Session], machines: &'a [Shown], filter: &str) -> Vec<Row<'a>> {
+    type Group<'a> = (Option<&'a Shown>, Vec<&'a Session>);
+    let words = words(filter);
+    let key = |name: &'a str| (name != "host", name);
+    let mut groups: BTreeMap<(bool, &str), Group<'_>> = BTreeMap::new();
+    for session in shown {
+        groups.entry(key(&session.machine)).or_default().1.push(session);
+    }
+    for machine in machines {
+        let alone = machine.name != "host" && is_called(machine, &words);
+        if alone || groups.contains_key(&key(&machine.name)) {
+            groups.entry(key(&machine.name)).or_default().0 = Some(machine);
+        }
+    }
+    let mut rows = Vec::with_capacity(shown.len() + groups.len());
+    for ((_, name), (machine, sessions)) in groups {
+        let waiting = sessions.iter().filter(|s| waits(s)).count();
+        rows.push(Row::Machine { name, machine, sessions: sessions.len(), waiting });
+        rows.extend(sessions.into_iter().map(Row::Session));
     }
     rows
+}
+
+/// What a machine does, in one word.
+pub fn phase(machine: &Shown) -> &'static str {
+    match machine.phase {
+        Phase::Running => "running",
+        Phase::Stopped => "stopped",
+        Phase::Partial(_) => "partial",
+        Phase::Unknown(_) => "unknown",
+    }
+}
+
+/// What a person should know of a machine, in one line; empty if that is nothing.
+pub fn remark(machine: &Shown) -> String {
+    let why = match &machine.phase {
+        Phase::Partial(why) | Phase::Unknown(why) => Some(why),
+        Phase::Running | Phase::Stopped => None,
+    };
+    why.into_iter().chain(&machine.notes).map(String::as_str).collect::<Vec<_>>().join("; ")
+}
+
+fn words(filter: &str) -> Vec<String> {
+    filter.split_whitespace().map(str::to_lowercase).collect()
+}
+
+/// Every word is in the machine's name, engine or state.
+fn is_called(machine: &Shown, words: &[String]) -> bool {
+    let texts = [machine.name.to_lowercase(), machine.engine.to_lowercase(), phase(machine).into()];
+    words.iter().all(|word| texts.iter().any(|text| text.contains(word)))
 }
 
 /// Every word is in the name, the agent, the command, the state or the machine.

@@ -42,7 +42,7 @@ impl Mailbox {
     }
 
     /// A way for a thread to leave messages. `false`: nobody reads them any more.
-    pub fn teller(&self) -> impl Fn(Message) -> bool + Send + 'static {
+    pub fn teller(&self) -> impl Fn(Message) -> bool + Clone + Send + 'static {
         let (sender, rope) = (self.sender.clone(), self.rope.clone());
         move |message| {
             let heard = sender.send(message).is_ok();

@@ -2,9 +2,10 @@
 
 use super::form::Form;
 use super::input::Input;
-use super::list;
+use super::list::{self, Pick, Row};
 use crossterm::event::KeyEvent;
 use std::path::PathBuf;
+use stead_steward::machines::api::Shown;
 use stead_wire::api;
 use stead_wire::session::{Session, Size};
 
@@ -17,6 +18,8 @@ pub enum Event {
     Paste(String),
     /// The steward's whole list.
     Listed(Vec<Session>),
+    /// All machines.
+    Machines(Vec<Shown>),
     /// The steward says that something happened.
     Happened(Box<api::Event>),
     /// The steward is gone, and why.
@@ -56,6 +59,17 @@ pub enum Action {
     Create(Box<api::Create>),
     /// Do something to a session that is there.
     To(Subject, Deed),
+    /// Start a machine, or stop it.
+    Turn(String, Turn),
+}
+
+/// What is done to a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Start it.
+    Up,
+    /// Stop it.
+    Down,
 }
 
 /// A session that something is done to.
@@ -89,6 +103,8 @@ pub enum Mode {
     Filter(Input),
     /// Answer yes or no.
     Confirm(Subject, Deed),
+    /// Answer whether this machine is to be stopped.
+    Stop(String),
     /// Type another name.
     Rename(Subject, Input),
     /// Fill in a new session.
@@ -145,8 +161,10 @@ pub struct Target {
 pub struct Model {
     /// The sessions, in no order.
     pub sessions: Vec<Session>,
-    /// The selected session's id.
-    pub selected: Option<String>,
+    /// The machines, in order of names, this host first.
+    pub machines: Vec<Shown>,
+    /// What is selected.
+    pub selected: Option<Pick>,
     /// What the list is narrowed to.
     pub filter: String,
     /// What keys mean at present.
@@ -174,6 +192,7 @@ impl Model {
     pub fn new(sessions: Vec<Session>, folder: PathBuf, now: u64) -> Self {
         let mut model = Model {
             sessions,
+            machines: Vec::new(),
             selected: None,
             filter: String::new(),
             mode: Mode::List,
@@ -197,8 +216,24 @@ impl Model {
 
     /// The selected session.
     pub fn current(&self) -> Option<&Session> {
-        let id = self.selected.as_ref()?;
+        let Some(Pick::Session(id)) = &self.selected else { return None };
         self.sessions.iter().find(|s| s.id == *id)
+    }
+
+    /// The selected machine, if it is not one of its sessions that is selected.
+    pub fn machine(&self) -> Option<&Shown> {
+        let Some(Pick::Machine(name)) = &self.selected else { return None };
+        self.machines.iter().find(|m| m.name == *name)
+    }
+
+    /// The lines of the list.
+    pub fn rows(&self) -> Vec<Row<'_>> {
+        list::rows(&self.shown(), &self.machines, &self.filter)
+    }
+
+    /// What can be selected, in the order of the lines.
+    pub(super) fn picks(&self) -> Vec<Pick> {
+        self.rows().iter().filter_map(Row::pick).collect()
     }
 
     /// Whose screen the preview should show, if it is wanted.
@@ -224,6 +259,7 @@ impl Model {
                 self.sessions = sessions;
                 self.lost = None;
             }
+            Event::Machines(machines) => self.machines = machines,
             Event::Happened(event) => self.happened(*event),
             Event::Lost(why) => self.lost = Some(why),
             Event::Done(action, Ok(session)) => self.done(action, session.map(|s| *s)),
@@ -260,10 +296,14 @@ impl Model {
                 if matches!(self.mode, Mode::New(_)) {
                     self.mode = Mode::List;
                 }
-                self.selected = session.as_ref().map(|s| s.id.clone());
+                self.selected = session.as_ref().map(|s| Pick::Session(s.id.clone()));
                 // A filter must not hide what was just made.
                 self.filter.clear();
                 self.notice = Some(Notice::good(format!("{name} runs: enter attaches")));
+            }
+            Action::Turn(name, turn) => {
+                let does = if turn == Turn::Up { "runs" } else { "is stopped" };
+                self.notice = Some(Notice::good(format!("{name} {does}")));
             }
             Action::To(subject, Deed::Remove) => {
                 self.sessions.retain(|s| s.id != subject.id);
@@ -292,7 +332,7 @@ impl Model {
         }
     }
 
-    /// Keeps the selection on a session that is shown, and questions on sessions that are there.
+    /// Keeps the selection on what is shown, and questions on what is there.
     fn settle(&mut self) {
         if let Mode::Confirm(subject, _) | Mode::Rename(subject, _) = &self.mode
             && !self.sessions.iter().any(|s| s.id == subject.id)
@@ -300,11 +340,16 @@ impl Model {
             self.notice = Some(Notice::good(format!("{} is gone", subject.name)));
             self.mode = Mode::List;
         }
-        let ids: Vec<&str> =
-            list::shown(&self.sessions, &self.filter).into_iter().map(|s| s.id.as_str()).collect();
-        let at = self.selected.as_ref().and_then(|id| ids.iter().position(|i| i == id));
-        let line = at.unwrap_or_else(|| self.line.min(ids.len().saturating_sub(1)));
-        let selected = ids.get(line).map(|id| (*id).to_owned());
+        if let Mode::Stop(name) = &self.mode
+            && !self.machines.iter().any(|m| m.name == *name)
+        {
+            self.notice = Some(Notice::good(format!("{name} is gone")));
+            self.mode = Mode::List;
+        }
+        let mut picks = self.picks();
+        let at = self.selected.as_ref().and_then(|pick| picks.iter().position(|p| p == pick));
+        let line = at.unwrap_or_else(|| self.line.min(picks.len().saturating_sub(1)));
+        let selected = (line < picks.len()).then(|| picks.swap_remove(line));
         (self.line, self.selected) = (line, selected);
     }
 }

@@ -66,6 +66,7 @@ impl Dashboard {
     fn new(model: Model, places: Places) -> io::Result<Self> {
         let mailbox = Mailbox::new()?;
         work::listen(places.clone(), mailbox.teller());
+        work::listen_to_machines(places.clone(), mailbox.teller());
         let actions = work::worker(places.clone(), mailbox.teller());
         mailbox::signals(mailbox.teller())?;
         let color = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());

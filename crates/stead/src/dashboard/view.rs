@@ -14,6 +14,7 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders};
+use stead_machine::model::Phase;
 use stead_wire::session::Session;
 use stead_wire::status::State;
 
@@ -49,6 +50,16 @@ impl Theme {
         self.fg(Color::Yellow).add_modifier(Modifier::BOLD)
     }
 
+    /// What a machine does.
+    fn phase(self, phase: &Phase) -> Style {
+        match phase {
+            Phase::Running => self.fg(Color::Green),
+            Phase::Stopped => Self::faint(),
+            Phase::Partial(_) => self.bad(),
+            Phase::Unknown(_) => self.fg(Color::Magenta),
+        }
+    }
+
     fn state(self, session: &Session) -> Style {
         match session.status.state {
             _ if list::ended(session) && list::fine(session) => Self::faint(),
@@ -63,8 +74,8 @@ impl Theme {
 
 /// Where things go for this model; `None` in a window that is too small.
 pub fn layout(model: &Model, window: Rect) -> Option<Panes> {
-    let rows = list::rows(&model.shown()).len();
-    panes(window, rows, model.preview && model.selected.is_some())
+    let rows = model.rows().len();
+    panes(window, rows, model.preview && model.current().is_some())
 }
 
 /// Draws a frame.
@@ -140,9 +151,9 @@ fn header(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: Theme) {
 
 fn sessions(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: Theme) {
     let shown = model.shown();
-    let mut rows = list::rows(&shown);
+    let mut rows = model.rows();
     if rows.is_empty() {
-        let text = if model.sessions.is_empty() {
+        let text = if model.filter.is_empty() {
             "no sessions yet: n starts one".into()
         } else {
             format!("nothing matches \"{}\": esc clears the filter", model.filter)
@@ -155,11 +166,10 @@ fn sessions(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: Theme) {
     }
     if area.height < 4 && rows.len() > usize::from(area.height) {
         // Every line counts here.
-        rows.retain(|row| matches!(row, Row::Session(_)));
+        rows.retain(|row| row.pick().is_some());
     }
     let height = usize::from(area.height);
-    let is_selected =
-        |row: &Row<'_>| matches!(row, Row::Session(s) if Some(&s.id) == model.selected.as_ref());
+    let is_selected = |row: &Row<'_>| model.selected.is_some() && row.pick() == model.selected;
     let selected = rows.iter().position(is_selected).unwrap_or(0);
     let top = selected.saturating_sub(height / 2).min(rows.len().saturating_sub(height));
     let columns = Columns::fit(area.width, &shown);
@@ -242,13 +252,20 @@ fn footer(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: Theme) -> Opt
         Mode::Confirm(subject, deed) => {
             put(frame, area, lines::question(&subject.name, deed, area.width.into(), theme));
         }
-        _ => match &model.lost {
-            Some(why) => {
+        Mode::Stop(name) => {
+            let living = |s: &&Session| s.machine == *name && !list::ended(s);
+            let sessions = model.sessions.iter().filter(living).count();
+            put(frame, area, lines::stop_question(name, sessions, area.width.into(), theme));
+        }
+        _ => {
+            let line = if let Some(why) = &model.lost {
                 let text = format!("the steward is gone, trying again; sessions go on ({why})");
-                put(frame, area, Line::styled(present::cut(&text, area.width.into()), theme.bad()));
-            }
-            None => put(frame, area, lines::keys(area.width.into(), &model.mode)),
-        },
+                Line::styled(present::cut(&text, area.width.into()), theme.bad())
+            } else {
+                lines::keys(area.width.into(), &model.mode, model.machine().is_some())
+            };
+            put(frame, area, line);
+        }
     }
     None
 }

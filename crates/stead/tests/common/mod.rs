@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
 pub mod agents;
+pub mod machines;
 pub mod raw;
 mod small_disk;
 pub mod terminal;
@@ -93,7 +94,7 @@ impl World {
         }
         let bin = self.path().join("bin");
         std::fs::create_dir(&bin).unwrap();
-        for program in ["stead", "stead-hold"] {
+        for program in ["stead", "stead-hold", "stead-box"] {
             std::fs::copy(self.programs.join(program), bin.join(program)).unwrap();
         }
         self.programs = bin;
@@ -104,6 +105,11 @@ impl World {
             std::os::unix::fs::chown(dir, Some(NOBODY), Some(NOBODY)).unwrap();
         }
         self.within = as_nobody();
+    }
+
+    /// Runs every program from now on by this command.
+    pub fn run_within<S: Into<String>>(&mut self, command: impl IntoIterator<Item = S>) {
+        self.within = command.into_iter().map(Into::into).collect();
     }
 
     /// Gives every program this variable from now on.
@@ -211,15 +217,21 @@ impl World {
         }
     }
 
-    /// Kills every process of this world at once, as the loss of the machine does: holds, commands, steward.
+    /// Kills every process of this world at once, as the loss of the machine does: sandboxes, holds, commands, steward.
     pub fn lose_everything(&self) {
         self.kill_steward();
+        for name in self.sandboxes() {
+            self.kill_sandbox(&name);
+        }
         let mut places = self.places();
         if let Some(disk) = &self.disk {
             places.data = disk.seen_from_outside(&places.data);
         }
         for folder in places.all_sessions().unwrap_or_default() {
-            if let Ok(Some(run)) = folder.run() {
+            // What runs in a machine has numbers of that machine, and has ended with it.
+            if let Ok(Some(run)) = folder.run()
+                && !run.boot.contains('/')
+            {
                 // The command first, so that no hangup gives it time for last words.
                 // The number of one that has ended may be another's by now.
                 if folder.exit().ok().flatten().is_none() {
@@ -237,6 +249,7 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
+        self.end_machines();
         self.lose_everything();
     }
 }
@@ -248,6 +261,12 @@ fn said(output: &Output) -> Said {
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
         err: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+/// The numbers of all processes.
+pub fn processes() -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// A process and everything below it, children first.

@@ -130,6 +130,18 @@ impl Terminal {
         });
     }
 
+    /// Waits until `look` is content with every byte that has come.
+    pub fn wait_for_bytes(&self, what: &str, mut look: impl FnMut(&[u8]) -> bool) {
+        let (shown, changed) = &*self.shown;
+        let end = Instant::now() + PATIENCE;
+        let mut now = shown.lock().unwrap();
+        while !look(&now.raw) {
+            let left = end.saturating_duration_since(Instant::now());
+            assert!(!now.ended && !left.is_zero(), "no {what}: {}", now.model.text().join("\n"));
+            now = changed.wait_timeout(now, left).unwrap().0;
+        }
+    }
+
     /// What is shown, line by line.
     pub fn text(&self) -> Vec<String> {
         self.shown.0.lock().unwrap().model.text()

@@ -1,5 +1,6 @@
 //! A model to look at, and ways to press keys.
 
+use super::super::list::{Pick, Row};
 use super::super::model::{Effect, Event, Model};
 use super::super::picture::Picture;
 use super::super::view::{self, Theme};
@@ -7,6 +8,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::text::Line;
+use stead_machine::model::Phase;
+use stead_steward::machines::api::Shown;
 use stead_wire::session::{EndedBy, Exit, Restart, Session, Size};
 use stead_wire::status::{Source, State, Status};
 
@@ -70,6 +73,47 @@ pub fn model() -> Model {
     model
 }
 
+/// A machine on the engine `sandbox`.
+pub fn machine(name: &str, phase: Phase) -> Shown {
+    Shown {
+        name: name.into(),
+        id: String::new(),
+        engine: if name == "host" { "host" } else { "sandbox" }.into(),
+        phase,
+        since: None,
+        address: None,
+        owner: None,
+        declared: None,
+        created: 0,
+        notes: Vec::new(),
+    }
+}
+
+/// The same sessions, with what the steward knows of machines: `bench` runs, `lab` is stopped and has none.
+pub fn with_machines() -> Model {
+    let mut model = model();
+    model.update(Event::Machines(vec![
+        machine("host", Phase::Running),
+        machine("bench", Phase::Running),
+        machine("lab", Phase::Stopped),
+    ]));
+    model
+}
+
+/// The lines of the list: machines with a slash behind them, the selected one in brackets.
+pub fn lines(model: &Model) -> String {
+    let rows = model.rows();
+    let lines = rows.iter().map(|row| {
+        let text = match row {
+            Row::Machine { name, .. } => format!("{name}/"),
+            Row::Session(session) => session.name.clone(),
+        };
+        let selected = model.selected.is_some() && row.pick() == model.selected;
+        if selected { format!("[{text}]") } else { text }
+    });
+    lines.collect::<Vec<_>>().join(" ")
+}
+
 /// A picture of a session that asks.
 pub fn picture() -> Picture {
     let lines =
@@ -119,7 +163,7 @@ fn key(name: &str) -> (KeyCode, KeyModifiers) {
 /// The names of the shown sessions, in order; the selected one in brackets.
 pub fn names(model: &Model) -> String {
     let shown = model.shown().into_iter().map(|s| {
-        if Some(&s.id) == model.selected.as_ref() {
+        if Some(Pick::Session(s.id.clone())) == model.selected {
             format!("[{}]", s.name)
         } else {
             s.name.clone()

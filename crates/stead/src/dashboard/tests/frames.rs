@@ -2,7 +2,8 @@
 
 use super::super::model::{Event, Model};
 use super::super::picture::Picture;
-use super::fixture::{NOW, frame, model, picture, press, session, text};
+use super::fixture::{NOW, frame, machine, model, picture, press, session, text, with_machines};
+use stead_machine::model::Phase;
 use ratatui::style::{Color, Modifier};
 use ratatui::text::{Line, Span};
 use stead_wire::status::State;
@@ -54,6 +55,35 @@ Do you want to proceed?
 enter attach  n new  x kill  d remove  r rename  / filter  ? help  q quit
 ";
     assert_eq!(seen.trim_end(), expected.trim_matches('\n'));
+}
+
+#[test]
+fn machines_at_80x24() {
+    let mut model = with_machines();
+    let mut gone = machine("web", Phase::Unknown("engine sandbox does not answer".into()));
+    gone.notes.push("its disk is full".into());
+    let machines = model.machines.iter().cloned().chain([gone]).collect();
+    model.update(Event::Machines(machines));
+    press(&mut model, "pG<up>");
+    let expected = r"
+stead  5 sessions, 1 waiting
+host  4 sessions, 1 waiting
+  ! waiting  fix-login claude     2m permission: Bash(npm test)
+  ? unknown  top       htop       1h
+  * running  refactor  codex     12s Moving the parser
+  x exit 101 tests     htop       1d /usr/bin/htop
+  bench  sandbox running  1 session
+  - idle     nightly   opencode   2h
+> lab  sandbox stopped  0 sessions
+  web  sandbox unknown  0 sessions  engine sandbox does not answer; its disk is
+";
+    let seen = text(&model, 80, 24);
+    assert!(seen.starts_with(expected.trim_matches('\n')), "{seen}");
+    let keys = "u start  d stop  n new session  / filter  ? help  q quit";
+    assert_eq!(seen.lines().last(), Some(keys));
+    press(&mut model, "kkd");
+    let asked = "stop bench? its session ends; its state stays  y/n";
+    assert_eq!(text(&model, 80, 24).lines().last(), Some(asked));
 }
 
 #[test]
@@ -150,11 +180,11 @@ host  4 sessions, 1 waiting
   ? unknown  top       htop       1h
   * running  refactor  codex     12s Moving the parser
   x exit 101 tests     htop       1d /usr/bin/htop
-bench  1 session
-  - id┌ new session ─────────────────────────────────────────────────────┐
- fix-l│ name    (made up)                                                │──────
-Bash c│ agent   [claude] codex  opencode  gemini  shell                  │
-  npm │ command (no arguments)                                           │
+bench ┌ new session ─────────────────────────────────────────────────────┐
+  - id│ name    (made up)                                                │
+ fix-l│ agent   [claude] codex  opencode  gemini  shell                  │──────
+Bash c│ command (no arguments)                                           │
+  npm │ machine host                                                     │
       │ folder  /home/ada/src                                            │
 Do you│                                                                  │
 > 1. Y│                                                                  │
@@ -180,8 +210,8 @@ new session
 name    (made up)
 agent   [claude]
 command htop
+machine host
 folder  /home/ada/src
-
 
 
 
@@ -201,7 +231,7 @@ fn a_form_in_the_smallest_window() {
     let expected = r"
 agent   [claude]
 command htop
-folder  ome/ada/src
+machine host
 
 enter starts it
 ";
@@ -213,13 +243,13 @@ fn help() {
     let seen = after("?", 80, 24);
     let expected = r"
 stead  5 sessions, 1 waiting
-host  4 sessions, 1 waiting
-> ! waiting  ┌ keys ──────────────────────────────────────────────┐
-  ? unknown  │ up down j k    choose a session                    │
-  * running  │ enter          attach; leave it with ctrl-\ d      │
-  x exit 101 │ n              new session                         │
+host  4 sessi┌ keys ──────────────────────────────────────────────┐
+> ! waiting  │ up down j k    choose a session, a machine         │
+  ? unknown  │ enter          attach; leave it with ctrl-\ d      │
+  * running  │ n              new session there                   │
+  x exit 101 │ u              start the machine                   │
 bench  1 sess│ x K            kill                                │
-  - idle     │ d              remove an ended one                 │
+  - idle     │ d              remove it; stop the machine         │
  fix-login cl│ r              rename                              │─────────────
 Bash command │ /              filter; esc clears it               │
   npm test   │ p              preview on or off                   │
@@ -244,11 +274,12 @@ any key closes this
 fn help_on_a_phone() {
     let seen = after("?", 40, 15);
     let expected = r"
-up down  choose a session
+up down  choose a session, a machine
 enter    attach; leave it with ctrl-\ d
-n        new session
+n        new session there
+u        start the machine
 x K      kill
-d        remove an ended one
+d        remove it; stop the machine
 r        rename
 /        filter; esc clears it
 p        preview on or off
@@ -257,7 +288,6 @@ ctrl-l   draw everything anew
 q ctrl-c quit; sessions go on
 !        waiting for you
 *        running
--        idle: its turn is over
 any key closes this
 ";
     assert_eq!(seen.trim_end(), expected.trim_matches('\n'));
@@ -312,7 +342,7 @@ fn lines_that_do_not_fit_are_counted() {
 
 #[test]
 fn the_cursor_stands_where_text_is_typed() {
-    for (keys, at) in [("/ab", (3, 23)), ("r", (15, 23)), ("nab", (18, 8)), ("r<home>", (6, 23))] {
+    for (keys, at) in [("/ab", (3, 23)), ("r", (15, 23)), ("nab", (18, 7)), ("r<home>", (6, 23))] {
         let mut model = model();
         press(&mut model, keys);
         let mut terminal = frame(&model, &picture(), 80, 24, true);

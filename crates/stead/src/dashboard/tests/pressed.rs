@@ -1,12 +1,16 @@
 //! What every key does.
 
-use super::super::model::{Action, Deed, Effect, Event, Mode, Subject};
+use super::super::list::{Pick, Row};
+use super::super::model::{Action, Deed, Effect, Event, Mode, Subject, Turn};
 use super::super::view::{self, Theme};
-use super::fixture::{ended, frame, model, names, picture, press};
+use super::fixture::{
+    ended, frame, lines, machine, model, names, picture, press, with_machines,
+};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
+use stead_machine::model::Phase;
 use stead_wire::api;
 
 fn to(name: &str, deed: Deed) -> Effect {
@@ -40,7 +44,7 @@ fn the_selection_moves() {
         let mut model = model();
         assert!(press(&mut model, keys).is_empty());
         let shown = model.shown();
-        assert_eq!(model.selected.as_ref(), Some(&shown[at].id), "{keys}");
+        assert_eq!(model.selected, Some(Pick::Session(shown[at].id.clone())), "{keys}");
     }
 }
 
@@ -155,11 +159,76 @@ fn a_new_session_is_filled_in_and_asked_for() {
     assert_eq!(form.agent, 1, "the last agent is offered again");
 }
 
+fn turned(name: &str, turn: Turn) -> Effect {
+    Effect::Do(Action::Turn(name.into(), turn))
+}
+
+#[test]
+fn machines_are_selected_but_for_this_host() {
+    let mut model = with_machines();
+    assert_eq!(lines(&model), "host/ [fix-login] top refactor tests bench/ nightly lab/");
+    for (keys, seen) in [
+        ("k", "host/ [fix-login] top refactor tests bench/ nightly lab/"),
+        ("jjjj", "host/ fix-login top refactor tests [bench/] nightly lab/"),
+        ("j", "host/ fix-login top refactor tests bench/ [nightly] lab/"),
+        ("jj", "host/ fix-login top refactor tests bench/ nightly [lab/]"),
+        ("/lab", "[lab/]"),
+        ("<c-u>sandbox running", "[bench/]"),
+        ("<c-u>nightly", "[bench/] nightly"),
+        ("<c-u>zzz", ""),
+    ] {
+        press(&mut model, keys);
+        assert_eq!(lines(&model), seen, "{keys}");
+    }
+}
+
+#[test]
+fn a_machine_is_started_at_once_and_stopped_after_asking() {
+    let mut model = with_machines();
+    assert_eq!(press(&mut model, "Gu"), [turned("lab", Turn::Up)]);
+    assert_eq!(model.notice.as_ref().unwrap().text, "starting lab");
+    assert!(press(&mut model, "dy").is_empty(), "it is stopped");
+    press(&mut model, "kk");
+    assert!(press(&mut model, "u").is_empty(), "it runs");
+    assert_eq!(model.notice.as_ref().unwrap().text, "bench runs already");
+    for no in ["n", "<esc>", "<enter>", "q", " "] {
+        assert!(press(&mut model, &format!("d{no}")).is_empty(), "{no}");
+        assert_eq!(model.mode, Mode::List);
+    }
+    assert_eq!(press(&mut model, "dy"), [turned("bench", Turn::Down)]);
+    for key in ["x", "K", "r"] {
+        assert!(press(&mut model, key).is_empty(), "{key}");
+        assert_eq!(model.mode, Mode::List, "{key} is for sessions");
+    }
+    assert!(press(&mut model, "ju").is_empty(), "a session is not started by it");
+}
+
+#[test]
+fn a_new_session_is_for_the_machine_that_is_selected() {
+    for (keys, machine) in
+        [("n<enter>", None), ("Gn<enter>", Some("lab")), ("Gkn<enter>", Some("bench"))]
+    {
+        let effects = press(&mut with_machines(), keys);
+        let [Effect::Do(Action::Create(create))] = &effects[..] else { panic!("{effects:?}") };
+        assert_eq!(create.machine.as_deref(), machine, "{keys}");
+        assert_eq!(create.cwd.as_os_str().is_empty(), machine.is_some(), "{keys}");
+    }
+    // Enter on a machine's line is the same; a machine that is gone has no more sessions.
+    let mut model = with_machines();
+    press(&mut model, "G<enter>");
+    assert!(matches!(model.mode, Mode::New(_)));
+    let mut model = with_machines();
+    model.update(Event::Machines(vec![]));
+    let effects = press(&mut model, "Gn<enter>");
+    let [Effect::Do(Action::Create(create))] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(create.machine, None);
+}
+
 #[test]
 fn keys_for_a_session_do_nothing_without_one() {
     let mut model = model();
     model.sessions.clear();
-    for key in ["<enter>", "x", "K", "d", "r", "p", "j", "G"] {
+    for key in ["<enter>", "x", "K", "d", "r", "u", "p", "j", "G"] {
         assert!(press(&mut model, key).is_empty(), "{key}");
         assert_eq!(model.mode, Mode::List);
     }
@@ -196,7 +265,7 @@ fn pasted_text_is_typed_and_never_obeyed() {
 
 fn any_event() -> impl Strategy<Value = Event> {
     let code = prop_oneof![
-        4 => prop::sample::select("jkgGnxKdrpq/?y cé日".chars().collect::<Vec<_>>()).prop_map(KeyCode::Char),
+        4 => prop::sample::select("jkgGnxKdrupq/?y cé日".chars().collect::<Vec<_>>()).prop_map(KeyCode::Char),
         1 => any::<char>().prop_map(KeyCode::Char),
         3 => prop::sample::select(vec![
             KeyCode::Enter, KeyCode::Esc, KeyCode::Tab, KeyCode::BackTab, KeyCode::Backspace, KeyCode::Delete,
@@ -216,6 +285,11 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => ".{0,60}".prop_map(Event::Lost),
         1 => Just(Event::Listed(model().sessions)),
         1 => Just(Event::Listed(vec![])),
+        1 => Just(Event::Machines(with_machines().machines)),
+        1 => Just(Event::Machines(vec![])),
+        1 => "[a-z]{1,70}".prop_map(|name| {
+            Event::Machines(vec![machine(&name, Phase::Unknown("no answer".into()))])
+        }),
         1 => "[a-z]{1,70}".prop_map(|name| {
             Event::Happened(Box::new(api::Event::Session { session: ended(&name, 1, 5) }))
         }),
@@ -236,9 +310,9 @@ proptest! {
         for (event, cols, rows) in steps {
             model.update(event);
             let selected = model.selected.clone();
-            let shown = model.shown();
-            prop_assert_eq!(selected.is_some(), !shown.is_empty());
-            prop_assert!(shown.iter().all(|s| Some(&s.id) != selected.as_ref()) == shown.is_empty());
+            let picks: Vec<_> = model.rows().iter().filter_map(Row::pick).collect();
+            prop_assert_eq!(selected.is_some(), !picks.is_empty());
+            prop_assert!(selected.is_none_or(|pick| picks.contains(&pick)));
             terminal.backend_mut().resize(cols, rows);
             terminal.draw(|f| view::draw(f, &model, &picture(), Theme { color })).unwrap();
         }

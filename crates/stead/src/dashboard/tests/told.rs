@@ -2,8 +2,9 @@
 
 use super::super::form::Form;
 use super::super::list;
-use super::super::model::{Action, Deed, Event, Mode, Subject, Trouble};
-use super::fixture::{NOW, ended, model, names, press, session};
+use super::super::model::{Action, Deed, Event, Mode, Subject, Trouble, Turn};
+use super::fixture::{NOW, ended, lines, machine, model, names, press, session, with_machines};
+use stead_machine::model::Phase;
 use stead_wire::api;
 use stead_wire::session::{EndedBy, Exit};
 use stead_wire::status::{State, Status};
@@ -73,6 +74,29 @@ fn a_question_about_a_session_that_goes_is_withdrawn() {
         assert_eq!(model.mode, Mode::List);
         assert_eq!(model.notice.as_ref().unwrap().text, "fix-login is gone");
     }
+}
+
+#[test]
+fn machines_come_and_go_and_the_selection_stays_near() {
+    let mut model = with_machines();
+    press(&mut model, "G");
+    model.update(Event::Machines(vec![
+        machine("bench", Phase::Stopped),
+        machine("attic", Phase::Running),
+        machine("lab", Phase::Running),
+    ]));
+    assert_eq!(lines(&model), "host/ fix-login top refactor tests attic/ bench/ nightly [lab/]");
+    press(&mut model, "d");
+    assert!(matches!(model.mode, Mode::Stop(_)));
+    model.update(Event::Machines(vec![]));
+    assert_eq!(model.mode, Mode::List, "the question goes with its machine");
+    assert_eq!(model.notice.as_ref().unwrap().text, "lab is gone");
+    assert_eq!(lines(&model), "host/ fix-login top refactor tests bench/ [nightly]");
+    let done = Event::Done(Action::Turn("lab".into(), Turn::Down), Ok(None));
+    model.update(done);
+    assert_eq!(model.notice.as_ref().unwrap().text, "lab is stopped");
+    model.update(Event::Done(Action::Turn("lab".into(), Turn::Up), Err(refused())));
+    assert!(model.notice.unwrap().bad);
 }
 
 #[test]

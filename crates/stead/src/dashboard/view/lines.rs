@@ -6,6 +6,7 @@ use super::Theme;
 use crate::present;
 use ratatui::text::{Line, Span};
 use std::path::Path;
+use stead_steward::machines::api::Shown;
 use stead_wire::session::Session;
 
 /// Widths of the list's columns; 0 leaves one out.
@@ -42,12 +43,34 @@ impl Columns {
 /// A row of the list.
 pub fn row(row: &Row<'_>, columns: &Columns, now: u64, theme: Theme) -> Line<'static> {
     match row {
-        Row::Machine { name, sessions, waiting } => Line::from(vec![
-            Span::styled(clean(name), Theme::bold()),
-            Span::styled(format!("  {}", count(*sessions, *waiting)), Theme::faint()),
-        ]),
+        Row::Machine { name, machine, sessions, waiting } => {
+            head(name, *machine, &count(*sessions, *waiting), theme)
+        }
         Row::Session(session) => line(session, columns, now, theme),
     }
+}
+
+/// A machine's line: `box  sandbox running  2 sessions, 1 waiting`, and what a person should know of it.
+fn head(name: &str, machine: Option<&Shown>, count: &str, theme: Theme) -> Line<'static> {
+    // The selection's mark stands in the first column.
+    let mut spans = Vec::new();
+    match machine {
+        Some(machine) if name != "host" => {
+            spans.push(Span::styled(format!("  {}", clean(name)), Theme::bold()));
+            spans.push(Span::styled(format!("  {} ", clean(&machine.engine)), Theme::faint()));
+            spans.push(Span::styled(list::phase(machine), theme.phase(&machine.phase)));
+            spans.push(Span::styled(format!("  {count}"), Theme::faint()));
+            let remark = list::remark(machine);
+            if !remark.is_empty() {
+                spans.push(Span::styled(format!("  {}", clean(&remark)), theme.waiting()));
+            }
+        }
+        _ => {
+            spans.push(Span::styled(clean(name), Theme::bold()));
+            spans.push(Span::styled(format!("  {count}"), Theme::faint()));
+        }
+    }
+    Line::from(spans)
 }
 
 fn line(session: &Session, columns: &Columns, now: u64, theme: Theme) -> Line<'static> {
@@ -96,6 +119,20 @@ pub fn question(name: &str, deed: &Deed, width: usize, theme: Theme) -> Line<'st
         Deed::Restart => ("start again", "it has ended"),
         Deed::Rename(_) => ("rename", ""),
     };
+    asked(word, name, more, width, theme)
+}
+
+/// Whether a machine is to be stopped under so many living sessions.
+pub fn stop_question(name: &str, sessions: usize, width: usize, theme: Theme) -> Line<'static> {
+    let more = match sessions {
+        0 => "nothing lives in it; its state stays".to_owned(),
+        1 => "its session ends; its state stays".to_owned(),
+        n => format!("its {n} sessions end; its state stays"),
+    };
+    asked("stop", name, &more, width, theme)
+}
+
+fn asked(word: &str, name: &str, more: &str, width: usize, theme: Theme) -> Line<'static> {
     let long = format!("{word} {name}? {more}");
     let short = format!("{word} {name}?");
     let room = width.saturating_sub(5);
@@ -104,7 +141,7 @@ pub fn question(name: &str, deed: &Deed, width: usize, theme: Theme) -> Line<'st
 }
 
 /// Keys worth knowing now, as many as fit.
-pub fn keys(width: usize, mode: &Mode) -> Line<'static> {
+pub fn keys(width: usize, mode: &Mode, on_machine: bool) -> Line<'static> {
     // In the order of the line, each with its rank: the higher ranks go first where there is no room.
     const LIST: [(&str, &str, u8); 9] = [
         ("enter", "attach", 1),
@@ -117,12 +154,21 @@ pub fn keys(width: usize, mode: &Mode) -> Line<'static> {
         ("?", "help", 0),
         ("q", "quit", 2),
     ];
+    const MACHINE: [(&str, &str, u8); 6] = [
+        ("u", "start", 1),
+        ("d", "stop", 3),
+        ("n", "new session", 4),
+        ("/", "filter", 5),
+        ("?", "help", 0),
+        ("q", "quit", 2),
+    ];
     const FORM: [(&str, &str, u8); 3] =
         [("enter", "starts it", 0), ("esc", "cancels", 1), ("tab", "next", 2)];
     const HELP: [(&str, &str, u8); 1] = [("any key", "closes this", 0)];
     let all: &[_] = match mode {
         Mode::New(_) => &FORM,
         Mode::Help => &HELP,
+        _ if on_machine => &MACHINE,
         _ => &LIST,
     };
     let mut left = width + 2;

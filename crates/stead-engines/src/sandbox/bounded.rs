@@ -1,0 +1,86 @@
+//! Running other programs with an end in sight.
+
+use super::claim::Claim;
+use super::files::failed;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+use stead_machine::EngineError;
+
+/// How long a program that was killed may take to be gone.
+const GONE: Duration = Duration::from_secs(10);
+
+/// How a program is run.
+pub struct Run<'a> {
+    /// What is being done, for errors.
+    pub what: &'a str,
+    /// The machine it works on.
+    pub claim: Option<&'a Claim>,
+    /// What it reads.
+    pub input: Option<Vec<u8>>,
+    /// How long it may take; `None` is for ever.
+    pub limit: Option<Duration>,
+    /// Whether it may be killed at any time, and run again.
+    pub killable: bool,
+    /// The Debian package that it is in, if that may be missing.
+    pub package: Option<&'a str>,
+}
+
+impl Run<'_> {
+    /// Runs it to its end.
+    ///
+    /// # Errors
+    /// If it cannot be run, or does not come to its end in time; it is killed then.
+    pub fn output(self, command: &mut Command) -> Result<Output, EngineError> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        command.stdout(Stdio::piped());
+        match (&self.input, self.claim) {
+            // What it says besides its answer lies behind the note of who it is.
+            (Some(_), Some(claim)) => command.stdin(Stdio::piped()).stderr(claim.stream()?),
+            (Some(_), None) => command.stdin(Stdio::piped()).stderr(Stdio::piped()),
+            (None, Some(claim)) => command.stdin(claim.stream()?).stderr(Stdio::piped()),
+            (None, None) => command.stdin(Stdio::null()).stderr(Stdio::piped()),
+        };
+        let mut child = command.spawn().map_err(|e| {
+            let hint = self.package.map(|p| format!(" (Debian: apt install {p})"));
+            let hint = hint.unwrap_or_default();
+            EngineError::Failed(format!("{}: {program}: {e}{hint}", self.what))
+        })?;
+        if let Some(claim) = self.claim {
+            claim.note(&program, child.id(), self.killable);
+        }
+        let handle =
+            Pid::from_raw(child.id().cast_signed()).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
+        let (input, mut stdin) = (self.input, child.stdin.take());
+        let (send, receive) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("run".into())
+            .spawn(move || {
+                if let (Some(input), Some(stdin)) = (input, &mut stdin) {
+                    // A program that ends before it has read says why.
+                    let _ = stdin.write_all(&input);
+                }
+                drop(stdin);
+                let _ = send.send(child.wait_with_output());
+            })
+            .map_err(failed(self.what))?;
+        let ended = match self.limit {
+            None => receive.recv().ok(),
+            Some(limit) => receive.recv_timeout(limit).ok(),
+        };
+        if let Some(output) = ended {
+            return output.map_err(failed(format!("{}: {program}", self.what)));
+        }
+        if let Some(Ok(handle)) = handle {
+            let _ = pidfd_send_signal(&handle, Signal::KILL);
+        }
+        let _ = receive.recv_timeout(GONE);
+        let seconds = self.limit.unwrap_or_default().as_secs();
+        Err(EngineError::Failed(format!(
+            "{}: {program} did not come to an end within {seconds} s and was killed",
+            self.what
+        )))
+    }
+}

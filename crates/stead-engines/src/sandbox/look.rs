@@ -1,0 +1,56 @@
+//! What there is.
+
+use super::core::Core;
+use super::made;
+use super::running;
+use super::state::{machines, read_state};
+use stead_machine::engine::Result;
+use stead_machine::model::{Observed, Phase};
+
+impl Core {
+    pub fn observe(&self) -> Result<Vec<Observed>> {
+        let mut all = Vec::new();
+        for name in machines(&self.place)? {
+            match self.look(&name) {
+                Ok(seen) => all.extend(seen),
+                Err(e) => all.push(Observed {
+                    name,
+                    phase: Phase::Unknown(e.to_string()),
+                    made_from: None,
+                    since: None,
+                    id: None,
+                    notes: Vec::new(),
+                }),
+            }
+        }
+        Ok(all)
+    }
+
+    pub fn look(&self, name: &str) -> Result<Option<Observed>> {
+        let Some(made) = made::read(&self.place, name)? else {
+            // What was begun and has no record of what it was made from is nothing yet; its layers are swept.
+            return Ok(None);
+        };
+        let wanted = made.wanted;
+        let mut seen = Observed {
+            name: name.to_owned(),
+            phase: Phase::Stopped,
+            made_from: Some(wanted.declared),
+            since: None,
+            id: Some(wanted.id),
+            notes: Vec::new(),
+        };
+        if read_state(&self.place, name)?.is_none() {
+            seen.phase = Phase::Partial("its state is not there".into());
+        }
+        if let Some(running) = self.running(name)? {
+            seen.phase = Phase::Running;
+            seen.since = Some(running.started);
+            if !running::has_net(&running) {
+                seen.notes.push("the process that serves its network has died: restart it".into());
+            }
+            seen.notes.extend(running.notes);
+        }
+        Ok(Some(seen))
+    }
+}

@@ -1,0 +1,93 @@
+//! Removing what belongs to no machine, and putting right what a killed program left.
+
+use super::claim::{self, Claim};
+use super::core::Core;
+use super::state::{Store, machines};
+use super::{disk, files, made, running, still};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use stead_box::{cgroup, hide};
+use stead_machine::engine::Result;
+use stead_machine::{EngineError, Steps};
+
+impl Core {
+    pub fn sweep(&self, steps: &Steps) -> Result<Vec<String>> {
+        steps.step("look for leftovers")?;
+        // What there is first, and then what it may belong to: what is made meanwhile is not taken for a leftover.
+        let groups = cgroup::leftovers(&self.place.groups());
+        let runs = files::names(&self.place.runs())?;
+        let names = machines(&self.place)?;
+        let mut swept = Vec::new();
+        self.end_orphans()?;
+        let mut owners = BTreeMap::new();
+        for name in &names {
+            // A machine that cannot be read may be the owner of anything: nothing is swept then.
+            if let Some(made) = made::read(&self.place, name)? {
+                owners.insert(made::cgroup(&self.place, &made.wanted), name);
+            }
+            swept.extend(self.unmount_left(name)?);
+            if still::was_left(&self.place.run(name)) {
+                let claim = Claim::take(&self.place, name)?;
+                if still::go_on(&self.place, name)? {
+                    swept.push(format!("\"{name}\" stood still: it goes on"));
+                }
+                drop(claim);
+            }
+        }
+        for folder in groups {
+            let group = folder.file_name().map(|n| n.to_string_lossy().into_owned());
+            let owner = group.and_then(|group| owners.get(&group));
+            if self.is_idle(owner.map(|name| name.as_str()))?
+                && cgroup::remove(std::slice::from_ref(&folder)).is_ok()
+            {
+                swept.push(format!("the control group {}", folder.display()));
+            }
+        }
+        let known: Vec<PathBuf> = names.iter().map(|name| self.place.run(name)).collect();
+        let mut covers = Vec::new();
+        for run in runs.iter().map(|name| self.place.runs().join(name)) {
+            if running::look(&run)?.is_some() {
+                covers.extend(files::read::<PathBuf>(&run.join(running::COVER))?);
+            } else if !known.contains(&run) {
+                files::remove(&run)?;
+                swept.push(format!("the folder {}", run.display()));
+            }
+        }
+        hide::sweep(&self.place.covers(), &covers)
+            .map_err(|e| EngineError::Failed(e.to_string()))?;
+        swept.extend(Store::lock(&self.place)?.collect()?);
+        Ok(swept)
+    }
+
+    /// Ends what a killed program ran, and removes its locks.
+    fn end_orphans(&self) -> Result<()> {
+        for name in files::names(&self.place.claims())? {
+            match Claim::attempt(&self.place, &name)? {
+                // Dropped, it is gone.
+                Some(claim) => drop(claim),
+                None => claim::end_orphan(&self.place.claim(&name)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Unmounts the disk of a machine that does not run.
+    fn unmount_left(&self, name: &str) -> Result<Option<String>> {
+        if !disk::is_mounted(&self.place, name)? {
+            return Ok(None);
+        }
+        let Some(claim) = Claim::attempt(&self.place, name)? else { return Ok(None) };
+        if self.running(name)?.is_some() {
+            return Ok(None);
+        }
+        disk::release(&self.place, name, &claim)?;
+        Ok(Some(format!("the disk of \"{name}\" was still mounted")))
+    }
+
+    /// Whether a machine certainly does not run and is not being started.
+    fn is_idle(&self, name: Option<&str>) -> Result<bool> {
+        let Some(name) = name else { return Ok(true) };
+        let claim = Claim::attempt(&self.place, name)?;
+        Ok(claim.is_some() && self.running(name)?.is_none())
+    }
+}

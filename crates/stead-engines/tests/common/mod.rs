@@ -1,0 +1,183 @@
+//! What the tests of engine `sandbox` share: a place of their own, and counting what is left of it.
+#![allow(dead_code, unreachable_pub)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, OnceLock};
+use stead_engines::sandbox::{Programs, Sandbox};
+use stead_file::declared::Machine;
+use stead_machine::engine::{Engine, Exec};
+use stead_machine::model::Wanted;
+
+/// Says where the programs are, for a test binary that was copied.
+const PROGRAMS: &str = "STEAD_TEST_PROGRAMS";
+
+/// Folders of one test's own, with numbers for its machines.
+pub struct Place {
+    pub dir: tempfile::TempDir,
+    numbers: Mutex<BTreeMap<String, u32>>,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        // Short: a unix socket's path must fit into 108 bytes.
+        let dir = tempfile::Builder::new().prefix("so-").tempdir_in("/tmp").unwrap();
+        Place { dir, numbers: Mutex::new(BTreeMap::new()) }
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    pub fn run(&self) -> PathBuf {
+        self.dir.path().join("run")
+    }
+
+    /// The engine, as a program that is started now sees it.
+    pub fn engine(&self) -> Sandbox {
+        Sandbox::new(&self.data(), &self.run(), programs())
+    }
+
+    /// A machine of this name, always the same.
+    pub fn wanted(&self, name: &str, declared: Machine) -> Wanted {
+        let mut numbers = self.numbers.lock().unwrap();
+        let next = u32::try_from(numbers.len()).unwrap() + 1;
+        let number = *numbers.entry(name.into()).or_insert(next);
+        Wanted {
+            name: name.into(),
+            id: format!("{:08x}{number:024x}", std::process::id()),
+            number,
+            address: [10, 90, 0, u8::try_from(number).unwrap_or(255)].into(),
+            declared,
+            network: None,
+            state: name.into(),
+            created: 0,
+        }
+    }
+
+    /// What there is on this host of this place's machines, a line each.
+    pub fn residue(&self) -> Vec<String> {
+        let dir = self.dir.path().to_string_lossy().into_owned();
+        let mut all = Vec::new();
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        all.extend(mounts.lines().filter(|l| l.contains(&dir)).map(|l| format!("mount {l}")));
+        all.extend(processes(&programs().sandbox).iter().map(|pid| format!("process {pid}")));
+        let mine = format!("-{:08x}", std::process::id());
+        all.extend(groups(Path::new("/sys/fs/cgroup"), 0).into_iter().filter(|g| g.ends_with(&mine)));
+        for entry in std::fs::read_dir("/sys/class/net").unwrap().flatten() {
+            all.push(format!("interface {}", entry.file_name().display()));
+        }
+        for entry in std::fs::read_dir("/sys/block").into_iter().flatten().flatten() {
+            let file = std::fs::read_to_string(entry.path().join("loop/backing_file"));
+            all.extend(file.ok().filter(|f| f.contains(&dir)).map(|f| format!("loop {f}")));
+        }
+        for folder in ["data/machines", "data/layers", "run/machines", "run/claims"] {
+            for entry in std::fs::read_dir(self.dir.path().join(folder)).into_iter().flatten() {
+                let name = entry.unwrap().file_name();
+                // The manager's, and the lock of all layers.
+                let kept = ["machine.json", ".lock"].iter().any(|k| name == *k);
+                let empty = std::fs::read_dir(self.dir.path().join(folder).join(&name))
+                    .is_ok_and(|mut entries| entries.next().is_none());
+                if !kept && !(folder == "data/machines" && empty) {
+                    all.push(format!("{folder}/{}", name.display()));
+                }
+            }
+        }
+        all
+    }
+}
+
+/// The programs under test. The sandbox's is a copy of this test process's own, so that its processes can be told from
+/// those of others.
+pub fn programs() -> Programs {
+    static COPY: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let copy = COPY.get_or_init(|| {
+        let dir = tempfile::Builder::new().prefix("sp-").tempdir_in("/tmp").unwrap();
+        for name in ["stead-box", "stead-hold"] {
+            std::fs::copy(built(name), dir.path().join(name)).unwrap();
+        }
+        dir
+    });
+    Programs { sandbox: copy.path().join("stead-box"), hold: copy.path().join("stead-hold") }
+}
+
+fn built(name: &str) -> PathBuf {
+    let folder = std::env::var_os(PROGRAMS).map_or_else(
+        || {
+            let exe = std::env::current_exe().unwrap();
+            exe.parent().and_then(Path::parent).unwrap().to_owned()
+        },
+        PathBuf::from,
+    );
+    let path = folder.join(name);
+    assert!(path.exists(), "{name} is not built: run `cargo build --workspace` first");
+    path
+}
+
+/// Processes that run this program.
+pub fn processes(program: &Path) -> Vec<i32> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse().ok()) else { continue };
+        if std::fs::read_link(entry.path().join("exe")).is_ok_and(|exe| exe == program) {
+            found.push(pid);
+        }
+    }
+    found
+}
+
+fn groups(folder: &Path, depth: u32) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        let path = entry.path();
+        if folder.file_name().is_some_and(|name| name == "stead") {
+            found.push(format!("group {}", path.display()));
+        } else if depth < 6 {
+            found.extend(groups(&path, depth + 1));
+        }
+    }
+    found
+}
+
+/// Runs all other tests of this binary as a user with few rights, with programs of its own.
+pub fn again_as_nobody(but: &str) {
+    let dir = tempfile::Builder::new().prefix("sn-").tempdir_in("/tmp").unwrap();
+    for name in ["stead-box", "stead-hold"] {
+        std::fs::copy(built(name), dir.path().join(name)).unwrap();
+    }
+    let tests = dir.path().join("tests");
+    std::fs::copy(std::env::current_exe().unwrap(), &tests).unwrap();
+    std::os::unix::fs::chown(dir.path(), Some(65534), Some(65534)).unwrap();
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(&tests)
+        .args(["--test-threads=1", "--nocapture", "--skip", but])
+        .env(PROGRAMS, dir.path())
+        .env("HOME", dir.path())
+        .env("RUST_BACKTRACE", "0")
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{out}");
+    assert!(output.status.success(), "as an ordinary user: {out}\n{err}");
+}
+
+pub fn block<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+/// What a line of shell in a machine prints, with its exit status.
+pub fn shell(engine: &Sandbox, name: &str, line: &str) -> (i32, String) {
+    let exec = Exec { command: ["sh", "-c", line].map(String::from).to_vec(), ..Exec::default() };
+    let mut command = block(engine.exec(name, &exec)).unwrap();
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    (output.status.code().unwrap_or(-1), text)
+}

@@ -1,0 +1,90 @@
+//! Machines go down and come up, by command and by accident, and their sessions with them.
+
+use crate::common::{World, kill_and_wait, until};
+use stead_wire::session::{EndedBy, Session};
+
+/// Waits until this session is in its so manieth life and lives.
+fn lives(world: &World, name: &str, life: u32) -> Session {
+    until(&format!("life {life} of {name}"), || {
+        let session = world.session(name);
+        (session.life == life && session.exit.is_none()).then_some(session)
+    })
+}
+
+fn with_sessions() -> World {
+    let world = World::new();
+    world.apply("[machines.a]\n");
+    world.sh_ok("a", "echo first > /etc/mark");
+    for restart in ["never", "resume", "always"] {
+        let script = format!("echo $(cat /etc/mark):{restart}; exec cat");
+        let run = ["run", "-m", "a", "-d", "-n", restart, "--restart", restart, "--", "sh", "-c", &script];
+        world.ok(&run);
+        world.ok(&["wait", restart, "--for", &format!(":{restart}"), "--timeout", "30s"]);
+    }
+    world.sh_ok("a", "echo second > /etc/mark");
+    world
+}
+
+fn came_back(world: &World) {
+    for name in ["resume", "always"] {
+        lives(world, name, 2);
+        world.ok(&["wait", name, "--for", &format!("second:{name}"), "--timeout", "30s"]);
+    }
+    let never = world.session("never");
+    assert_eq!((never.life, never.exit.unwrap().by), (1, EndedBy::Lost));
+}
+
+#[test]
+fn sessions_come_back_by_policy_after_down_and_up() {
+    let world = with_sessions();
+    world.ok(&["down", "a"]);
+    for name in ["never", "resume", "always"] {
+        assert!(world.session(name).exit.is_some(), "{name}");
+        assert!(world.ok(&["logs", name]).contains(&format!("first:{name}")));
+    }
+    assert_eq!(world.sh("a", "true").status, 1);
+    world.ok(&["up", "a"]);
+    came_back(&world);
+}
+
+#[test]
+fn sessions_come_back_by_policy_after_a_restart() {
+    let world = with_sessions();
+    world.ok(&["restart", "a"]);
+    came_back(&world);
+}
+
+#[test]
+fn a_sandbox_that_is_killed_is_told_and_comes_up_again() {
+    let world = with_sessions();
+    kill_and_wait(world.sandbox("a")["init"].as_i64().unwrap() as i32, 9);
+    until("the loss is told", || {
+        let exit = world.session("never").exit?;
+        (exit.by == EndedBy::Lost).then_some(())
+    });
+    assert_eq!(world.machine("a")["phase"], "stopped");
+    assert_eq!(world.stead(&["plan"]).status, 3);
+    world.ok(&["up", "a"]);
+    came_back(&world);
+    // What was printed before lay inside, and is there again.
+    assert!(world.ok(&["logs", "resume"]).contains("first:resume"));
+}
+
+#[test]
+fn a_steward_that_comes_back_finds_machines_and_sessions() {
+    let world = with_sessions();
+    world.kill_steward();
+    std::fs::remove_file(world.places().data.join("index.sqlite")).unwrap();
+    for name in ["never", "resume", "always"] {
+        let session = lives(&world, name, 1);
+        assert_eq!(session.machine, "a");
+    }
+    assert_eq!(world.machine("a")["phase"], "running");
+    assert_eq!(world.stead(&["plan"]).status, 0);
+    world.ok(&["send", "resume", "typed-after", "--key", "enter"]);
+    world.ok(&["wait", "resume", "--for", "typed-after", "--timeout", "30s"]);
+    // A host that goes down takes all with it, and the next steward brings up what was up.
+    world.lose_everything();
+    until("the machine is up again", || (world.machine("a")["phase"] == "running").then_some(()));
+    came_back(&world);
+}

@@ -1,0 +1,41 @@
+//! A terminal at a session in a machine, when what lies between them goes away.
+
+mod common;
+
+use common::World;
+
+/// Whether a sandbox can be made here; says why not.
+fn can(world: &World) -> bool {
+    let said = world.stead(&["run", "-m", "scratch", "-d", "-n", "probe", "--", "true"]);
+    if said.status != 0 {
+        eprintln!("skipped: no sandbox here: {}", said.err);
+    }
+    said.status == 0
+}
+
+#[test]
+fn a_terminal_stays_at_its_session_when_the_steward_is_killed() {
+    let world = World::new();
+    if !can(&world) {
+        return;
+    }
+    world.ok(&["run", "-m", "scratch", "-d", "-n", "s", "--", "sh", "-c", "echo begun; exec cat"]);
+    let mut terminal = world.terminal(&["attach", "s"]);
+    terminal.wait_for("begun");
+    for round in 0..3 {
+        world.kill_steward();
+        // The kill is told, and the picture that comes after it wipes that away.
+        terminal.wait_for_bytes(&format!("the loss number {}", round + 1), |raw| {
+            String::from_utf8_lossy(raw).matches("[lost sight of s").count() > round
+        });
+        terminal.wait_until("the session again", |model| {
+            let text = model.text().join("\n");
+            text.contains("begun") && !text.contains("lost sight")
+        });
+        terminal.line(&format!("round {round}"));
+        terminal.wait_for(&format!("round {round}"));
+    }
+    assert_eq!(terminal.detach(), 0);
+    world.ok(&["kill", "s"]);
+    world.ok(&["destroy", "--yes", "scratch"]);
+}
