@@ -44,9 +44,10 @@ check: ## format, lints, documentation, licences
 fmt: ## format
 	cargo fmt --all
 
-bench: build ## measure against tmux, shpool, zellij and dtach
+bench: build ## measure against tmux, shpool, zellij, dtach; bubblewrap and podman
 	@bench/install-peers.sh
 	cargo run --locked --release -p stead-bench -- --stead $(RELEASE)
+	cargo run --locked --release -p stead-bench -- --stead $(RELEASE) --machines
 
 fuzz: ## every fuzz target for a minute
 	@scripts/fuzz.sh 60

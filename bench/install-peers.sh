@@ -1,6 +1,6 @@
 #!/bin/sh
-# The programs that are measured beside Stead: tmux and dtach from Debian, shpool and zellij by cargo into a
-# cache outside the clone. Does nothing that is already done.
+# The programs that are measured beside Stead: tmux, dtach, bubblewrap, podman and what they need from Debian, shpool
+# and zellij by cargo into a cache outside the clone. Does nothing that is already done.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../scripts/apt.sh"
@@ -26,5 +26,7 @@ cargo_install() { # PROGRAM VERSION
 }
 
 apt_install tmux dtach
+# podman takes netavark for its bridges and runc as its runtime; busybox is all there is in its image.
+apt_install bubblewrap podman runc netavark iptables busybox-static btrfs-progs xfsprogs
 cargo_install shpool "$SHPOOL"
 cargo_install zellij "$ZELLIJ"

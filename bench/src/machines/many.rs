@@ -106,7 +106,10 @@ fn copy(data: &Path, n: usize) -> Result<()> {
         let mut value: serde_json::Value =
             serde_json::from_slice(&fs::read(from).context(from.display())?)
                 .context(from.display())?;
-        if let Some(wanted) = value.get_mut("wanted") {
+        let whole = value.get("wanted").is_none();
+        let wanted = if whole { Some(&mut value) } else { value.get_mut("wanted") };
+        // What has no number is a state, which has no name either.
+        if let Some(wanted) = wanted.filter(|wanted| wanted.get("number").is_some()) {
             for (key, new) in
                 [("name", &name), ("id", &id), ("state", &name), ("address", &address)]
             {

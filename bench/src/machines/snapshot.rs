@@ -14,8 +14,8 @@ pub(super) const METRIC: Metric = Metric {
     page: Page {
         key: "machine-snapshot",
         title: "Snapshots and clones",
-        how: "A machine writes so many files of 1 KB; then `stead snapshot create` and `stead clone` are timed with it \
-              stopped, and, after as many files more, `stead snapshot create` while it runs. Rows are the file system \
+        how: "A machine writes so many files of 1 KB, which are synced; then `stead snapshot create` and `stead clone` are timed with it \
+              stopped, and before that `stead snapshot create` while it runs. Rows are the file system \
               under Stead's data folder: this host's own, and btrfs and xfs in a file where they can be made. A stopped \
               machine's topmost layer is frozen and nothing copied; that of one that runs is copied while its processes \
               stand still, by reflinks where the file system has them.",
@@ -101,9 +101,12 @@ fn on(bench: &Bench, ground: &Ground, peer: &'static str, figures: &mut Figures)
                 Ok(said)
             };
             write("/var/a")?;
+            rustix::fs::sync();
             timed(2, &["snapshot", "create", &name, "live"])?;
             how = ground.ask(&["snapshot", "ls", &name, "--json"])?;
             run(ground.stead(&["down", &name]))?;
+            // What was written is on disk first: the record of a snapshot is synced, and would wait for it.
+            rustix::fs::sync();
             timed(0, &["snapshot", "create", &name, "still"])?;
             timed(1, &["clone", &name, &copy])?;
             ground.destroy(&[name, copy])?;

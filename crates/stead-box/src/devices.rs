@@ -78,32 +78,28 @@ impl Devices {
         mounts::fresh("tmpfs", &options, attributes)
     }
 
-    /// Mounts everything below `root`. `nested`: /proc stays as the kernel made it, because the kernel lets nobody
+    /// Mounts everything but /sys below `root`. `nested`: /proc stays as the kernel made it, because the kernel lets nobody
     /// mount another one (as containers inside must) while parts of it are covered.
-    pub fn put(
-        &mut self,
-        root: BorrowedFd<'_>,
-        nested: bool,
-        notes: &mut Vec<String>,
-    ) -> Result<()> {
-        let place = |path: &str, mount: &OwnedFd| {
-            let at = inside::folder(root, Path::new(path), 0o755)?;
-            mounts::put(mount, &at).tried(|| format!("/{path} inside"))
-        };
-        place("proc", &self.proc)?;
+    pub fn put(&self, root: BorrowedFd<'_>, nested: bool) -> Result<()> {
+        place(root, "proc", &self.proc)?;
+        place(root, "dev", &self.memory("755", NOSUID | NOEXEC)?)?;
+        self.fill_dev(root)?;
+        place(root, "tmp", &self.memory("1777", NOSUID | NODEV)?)?;
+        place(root, "run", &self.memory("755", NOSUID | NODEV)?)?;
+        inside::folder(root, Path::new("run/lock"), 0o755)?;
+        if nested { Ok(()) } else { cover(root, "proc/") }
+    }
+
+    /// Mounts /sys, which shows the network namespace that this process is in by now.
+    pub fn put_sys(&mut self, root: BorrowedFd<'_>, notes: &mut Vec<String>) -> Result<()> {
         match self.sys.take().unwrap_or_else(|| mounts::fresh("sysfs", &[], PLAIN | RO)) {
-            Ok(sys) => place("sys", &sys)?,
+            Ok(sys) => place(root, "sys", &sys)?,
             Err(e) => {
                 notes.push(format!("/sys is empty inside: {e}"));
-                place("sys", &self.memory("755", PLAIN | RO)?)?;
+                place(root, "sys", &self.memory("755", PLAIN | RO)?)?;
             }
         }
-        place("dev", &self.memory("755", NOSUID | NOEXEC)?)?;
-        self.fill_dev(root)?;
-        place("tmp", &self.memory("1777", NOSUID | NODEV)?)?;
-        place("run", &self.memory("755", NOSUID | NODEV)?)?;
-        inside::folder(root, Path::new("run/lock"), 0o755)?;
-        cover(root, nested)
+        cover(root, "sys/")
     }
 
     fn fill_dev(&self, root: BorrowedFd<'_>) -> Result<()> {
@@ -145,10 +141,16 @@ impl Devices {
     }
 }
 
-fn cover(root: BorrowedFd<'_>, nested: bool) -> Result<()> {
+fn place(root: BorrowedFd<'_>, path: &str, mount: &OwnedFd) -> Result<()> {
+    let at = inside::folder(root, Path::new(path), 0o755)?;
+    mounts::put(mount, &at).tried(|| format!("/{path} inside"))
+}
+
+/// Covers what begins with `which`.
+fn cover(root: BorrowedFd<'_>, which: &str) -> Result<()> {
     let null = beneath(root, Path::new("dev/null"), OFlags::PATH).tried(|| "/dev/null inside")?;
     let nothing = RO | NOSUID | NODEV | NOEXEC;
-    let wanted = |path: &&&str| !nested || !path.starts_with("proc/");
+    let wanted = |path: &&&str| path.starts_with(which);
     for path in COVERED_FILES.iter().filter(wanted) {
         over(root, path, || mounts::tree_at(&null).tried(|| "/dev/null"), 0)?;
     }

@@ -98,6 +98,12 @@ fn build(given: &mut Given<'_>, notes: &mut Vec<String>) -> Result<()> {
     enter_root()?;
     let root = open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .tried(|| "the root")?;
+    devices.put(root.as_fd(), spec.nested)?;
+    identity::write(root.as_fd(), spec)?;
+    for bind in &ready {
+        bind.put(root.as_fd())?;
+    }
+    // The network is made meanwhile; only /sys shows it.
     if let Some(net) = &given.net {
         let mut ready = [0u8; 1];
         if given.launcher.read(&mut ready).ok() != Some(1) {
@@ -107,11 +113,7 @@ fn build(given: &mut Given<'_>, notes: &mut Vec<String>) -> Result<()> {
     } else if spec.net.is_none() {
         loopback_up()?;
     }
-    devices.put(root.as_fd(), spec.nested, notes)?;
-    identity::write(root.as_fd(), spec)?;
-    for bind in &ready {
-        bind.put(root.as_fd())?;
-    }
+    devices.put_sys(root.as_fd(), notes)?;
     drop((ready, devices, root));
 
     // From a user namespace below, everything mounted until now is locked.

@@ -124,15 +124,16 @@ impl Core {
         files::write(&self.place.made(&wanted.name), &made)
     }
 
-    /// Whether limits hold here, tried once a boot.
+    /// Whether limits hold here, tried once a boot; where they do not, by each steward, since it may have been an accident.
     pub fn probe(&self) -> Result<Probe> {
         let mut probed = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(probe) = &*probed {
             return Ok(probe.clone());
         }
         let path = self.place.probe();
-        let probe = match files::read(&path) {
-            Ok(Some(probe)) => probe,
+        let all = Limits { memory: Some(1), cpus: Some(1), processes: Some(1) };
+        let probe = match files::read::<Probe>(&path) {
+            Ok(Some(probe)) if probe.covers(&all).is_ok() => probe,
             _ => {
                 let probe = cgroup::probe();
                 // What went wrong may have been a moment's: the next steward tries again.
