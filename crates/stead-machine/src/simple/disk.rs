@@ -134,7 +134,7 @@ impl Folder {
     /// The first time from this one on that no snapshot has.
     pub(super) fn free_time(&self, now: u64) -> Result<u64> {
         let taken: BTreeSet<u64> = self.snapshots()?.into_iter().map(|s| s.at).collect();
-        Ok((now..).find(|at| !taken.contains(at)).unwrap_or(now))
+        Ok((now..=u64::MAX).find(|at| !taken.contains(at)).unwrap_or(now))
     }
 
     pub(super) fn snapshot(&self, about: &Snapshot, steps: &Steps) -> Result<()> {
