@@ -48,7 +48,8 @@ impl Core {
         let image = store.state(name)?.image;
         let snapshot = Snapshot {
             name: snapshot.to_owned(),
-            at: now(),
+            // Two within one instant, or with the clock set back meanwhile, keep their order.
+            at: self.all_kept(name)?.last().map_or(0, |last| last.at + 1).max(now()),
             note: note.to_owned(),
             consistency,
             automatic,

@@ -158,6 +158,7 @@ pub fn again_as_nobody(but: &str) {
         .args(["--test-threads=1", "--nocapture", "--skip", but])
         .env(PROGRAMS, dir.path())
         .env("HOME", dir.path())
+        .env("RUST_BACKTRACE", "0")
         .current_dir(dir.path())
         .output()
         .unwrap();

@@ -159,7 +159,7 @@ pub(super) async fn containers_are_made_inside(bench: &dyn Bench) -> Checked {
     machine.wanted.declared.nested = true;
     machine.create().await?;
     machine.start().await?;
-    let line = "unshare --user --map-root-user --mount --pid --fork sh -c 'mount -t tmpfs x /mnt && echo $$'";
+    let line = "unshare --user --map-root-user --mount --pid --fork sh -c 'mount -t tmpfs x /tmp && echo $$'";
     let said = machine.ask(line).await?;
     must(said == "1", || format!("a container inside says {said:?}"))?;
     machine.destroy().await
