@@ -35,7 +35,11 @@ stead wait migrate --timeout 30s || true
 
 cd "$HOME"
 stead-hold create -n dashboard stead >/dev/null
-stead send dashboard --key down,down,up,up >/dev/null
+if [ -n "$on" ]; then
+    # Past this host's sessions and the machine's own line.
+    stead wait dashboard --for 'sandbox running' --timeout 30s
+    stead send dashboard --key down,down,down,down
+fi
 picture() { stead screen "$1" --format json | node "$here/picture.mjs" >"$here/../docs/pictures/$2.svg"; }
 stead wait dashboard --for 'Push the branch' --timeout 30s
 picture dashboard dashboard

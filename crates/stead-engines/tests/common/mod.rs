@@ -64,7 +64,9 @@ impl Place {
         all.extend(mounts.lines().filter(|l| l.contains(&dir)).map(|l| format!("mount {l}")));
         all.extend(processes(&programs().sandbox).iter().map(|pid| format!("process {pid}")));
         let mine = format!("-{:08x}", std::process::id());
-        all.extend(groups(Path::new("/sys/fs/cgroup"), 0).into_iter().filter(|g| g.ends_with(&mine)));
+        all.extend(
+            groups(Path::new("/sys/fs/cgroup"), 0).into_iter().filter(|g| g.ends_with(&mine)),
+        );
         for entry in std::fs::read_dir("/sys/class/net").unwrap().flatten() {
             all.push(format!("interface {}", entry.file_name().display()));
         }

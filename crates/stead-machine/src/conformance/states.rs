@@ -217,17 +217,17 @@ pub(super) async fn diff_tells_what_changed(bench: &dyn Bench) -> Checked {
     machine.write("added").await?;
     let line = format!("echo more >>'{}' && rm '{}'", changed.display(), deleted.display());
     machine.ask(&line).await?;
-    let diff = machine.engine.diff(machine.name()).await?;
-    must(diff.is_sorted_by(|a, b| a.path <= b.path), || "not in order of paths".into())?;
+    let told = machine.engine.diff(machine.name()).await?;
+    must(told.is_sorted_by(|a, b| a.path <= b.path), || "not in order of paths".into())?;
     let added = bench.place(machine.name()).join("data");
     for (path, kind) in [
         (&added, ChangeKind::Added),
         (changed, ChangeKind::Changed),
         (deleted, ChangeKind::Deleted),
     ] {
-        let told: Vec<_> = diff.iter().filter(|c| c.path == *path).map(|c| c.kind).collect();
-        must(told == [kind], || {
-            format!("{} is told as {told:?}, and is {kind:?}", path.display())
+        let kinds: Vec<_> = told.iter().filter(|c| c.path == *path).map(|c| c.kind).collect();
+        must(kinds == [kind], || {
+            format!("{} is told as {kinds:?}, and is {kind:?}", path.display())
         })?;
     }
     machine.destroy().await

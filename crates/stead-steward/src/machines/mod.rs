@@ -141,7 +141,7 @@ impl Machines {
     /// Does what a plan shows, and then starts the sessions that are declared.
     pub fn apply(&self, ask: api::Apply) -> Lines {
         let machines = self.clone();
-        Lines::of(self.clone(), Vec::new(), move |lines| async move {
+        Lines::of(self, Vec::new(), move |lines| async move {
             let parallel = ask.parallel.clamp(1, MOST_AT_ONCE);
             let names: Vec<String> = ask.plan.machines.iter().map(|e| e.name.clone()).collect();
             for entry in &ask.plan.machines {
@@ -214,7 +214,7 @@ impl Machines {
     pub fn make(&self, ask: api::Make) -> Lines {
         let machines = self.clone();
         let name = ask.name.clone();
-        Lines::of(self.clone(), vec![name.clone()], move |lines| async move {
+        Lines::of(self, vec![name.clone()], move |lines| async move {
             match ask.declared {
                 None => {
                     let mut declared = stead_file::scratch();
@@ -252,7 +252,7 @@ impl Machines {
     /// Starts a machine.
     pub fn up(&self, name: String) -> Lines {
         let machines = self.clone();
-        Lines::of(self.clone(), vec![name.clone()], move |_| async move {
+        Lines::of(self, vec![name.clone()], move |_| async move {
             let done = machines.manager.up(&name).await;
             machines.tell_sessions(&name).await;
             json(&done.map_err(problem)?)
@@ -262,7 +262,7 @@ impl Machines {
     /// Stops a machine.
     pub fn down(&self, name: String) -> Lines {
         let machines = self.clone();
-        Lines::of(self.clone(), vec![name.clone()], move |_| async move {
+        Lines::of(self, vec![name.clone()], move |_| async move {
             machines.before_stop(&name).await;
             let done = machines.manager.down(&name).await;
             machines.tell_sessions(&name).await;
@@ -273,7 +273,7 @@ impl Machines {
     /// Stops a machine and starts it.
     pub fn restart(&self, name: String) -> Lines {
         let machines = self.clone();
-        Lines::of(self.clone(), vec![name.clone()], move |_| async move {
+        Lines::of(self, vec![name.clone()], move |_| async move {
             machines.before_stop(&name).await;
             let done = machines.manager.restart(&name).await;
             // The sessions of the life before are lost whether or not the next one began.
@@ -286,7 +286,7 @@ impl Machines {
     /// Removes a machine with all that [`Machines::goes`] names.
     pub fn destroy(&self, name: String) -> Lines {
         let machines = self.clone();
-        Lines::of(self.clone(), vec![name.clone()], move |_| async move {
+        Lines::of(self, vec![name.clone()], move |_| async move {
             machines.before_stop(&name).await;
             let done = machines.manager.destroy(&name).await;
             machines.tell_sessions(&name).await;
@@ -305,7 +305,7 @@ impl Machines {
     /// Keeps a machine's state.
     pub fn snapshot(&self, name: String, keep: api::Keep) -> Lines {
         let machines = self.clone();
-        Lines::of(self.clone(), vec![name.clone()], move |_| async move {
+        Lines::of(self, vec![name.clone()], move |_| async move {
             let kept = machines.manager.snapshot(&name, keep.name.as_deref(), &keep.note).await;
             json(&kept.map_err(problem)?)
         })
@@ -322,7 +322,7 @@ impl Machines {
     /// Puts a kept state back.
     pub fn restore(&self, name: String, snapshot: String) -> Lines {
         let machines = self.clone();
-        Lines::of(self.clone(), vec![name.clone()], move |_| async move {
+        Lines::of(self, vec![name.clone()], move |_| async move {
             machines.before_stop(&name).await;
             let done = machines.manager.restore(&name, &snapshot).await;
             machines.steward.machine_down(&name);
@@ -334,7 +334,7 @@ impl Machines {
     /// Removes a kept state.
     pub fn remove_snapshot(&self, name: String, snapshot: String) -> Lines {
         let machines = self.clone();
-        Lines::of(self.clone(), vec![name.clone()], move |_| async move {
+        Lines::of(self, vec![name.clone()], move |_| async move {
             json(&machines.manager.remove_snapshot(&name, &snapshot).await.map_err(problem)?)
         })
     }
@@ -342,7 +342,7 @@ impl Machines {
     /// Makes a machine from another one's state.
     pub fn clone_machine(&self, from: String, ask: api::CloneInto) -> Lines {
         let machines = self.clone();
-        Lines::of(self.clone(), vec![from.clone(), ask.to.clone()], move |_| async move {
+        Lines::of(self, vec![from.clone(), ask.to.clone()], move |_| async move {
             let done =
                 machines.manager.clone_machine(&from, ask.snapshot.as_deref(), &ask.to).await;
             machines.tell_sessions(&ask.to).await;
@@ -353,7 +353,7 @@ impl Machines {
     /// Puts a machine's state into another machine.
     pub fn move_state(&self, from: String, to: String) -> Lines {
         let machines = self.clone();
-        Lines::of(self.clone(), vec![from.clone(), to.clone()], move |_| async move {
+        Lines::of(self, vec![from.clone(), to.clone()], move |_| async move {
             let done = machines.manager.move_state(&from, &to).await;
             json(&done.map_err(problem)?)
         })

@@ -27,7 +27,7 @@ impl Tell {
 
 impl Lines {
     /// The lines of this work; with them go the events of all operations on these machines meanwhile.
-    pub fn of<W, F>(machines: Machines, names: Vec<String>, work: W) -> Self
+    pub fn of<W, F>(machines: &Machines, names: Vec<String>, work: W) -> Self
     where
         W: FnOnce(Tell) -> F + Send + 'static,
         F: Future<Output = Result<Value, StewardError>> + Send + 'static,
