@@ -5,7 +5,9 @@ use crate::instants::instant;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Sender, channel};
 
 /// Makes a folder for this user only, with those above it.
 pub(crate) fn make_folder(path: &Path) -> Result<(), Error> {
@@ -21,9 +23,18 @@ pub(crate) fn open_append(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(path)
 }
 
+/// When a file is to be on disk, for a power cut. A kill of the program takes nothing that was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sync {
+    /// Before anything else is done.
+    Now,
+    /// Whenever the system does it, or [`sync_soon`].
+    Later,
+}
+
 /// Writes a whole file beside the old one and puts it in its place. One writer at a time; what a killed one left is
-/// written over. With `sync` it is on disk, too, for a power cut.
-pub(crate) fn replace(path: &Path, bytes: &[u8], sync: bool) -> Result<(), Error> {
+/// written over.
+pub(crate) fn replace(path: &Path, bytes: &[u8], sync: Sync) -> Result<(), Error> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = Path::new(&beside);
@@ -31,18 +42,42 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], sync: bool) -> Result<(), Error
         let mut file =
             OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(beside)?;
         file.write_all(bytes)?;
-        if sync {
+        if sync == Sync::Now {
             file.sync_data()?;
         }
         instant();
         std::fs::rename(beside, path)?;
-        if sync && let Some(folder) = path.parent() {
-            File::open(folder)?.sync_all()?;
+        if sync == Sync::Now {
+            sync_folder_of(path)?;
         }
         instant();
         Ok(())
     };
     write().map_err(|e| Error::io("write", path, &e))
+}
+
+fn sync_folder_of(path: &Path) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// Has a file put on disk by a thread that waits for the disk, so that nobody else does.
+pub(crate) fn sync_soon(path: PathBuf) {
+    static THREAD: OnceLock<Option<Sender<PathBuf>>> = OnceLock::new();
+    let thread = THREAD.get_or_init(|| {
+        let (send, receive) = channel::<PathBuf>();
+        let work = move || {
+            for path in receive {
+                // What cannot be synced now, the system writes later; it may be gone again.
+                let _ = File::open(&path)
+                    .and_then(|file| file.sync_data())
+                    .and_then(|()| sync_folder_of(&path));
+            }
+        };
+        std::thread::Builder::new().name("disk".into()).spawn(work).ok().map(|_| send)
+    });
+    if let Some(thread) = thread {
+        let _ = thread.send(path);
+    }
 }
 
 /// Removes a file; one that is not there is no error.

@@ -421,6 +421,13 @@ async fn a_thousand_machines() {
     let started = std::time::Instant::now();
     world.apply(&file).await;
     println!("made: {:?}", started.elapsed());
+    let started = std::time::Instant::now();
+    world.manager.scratch("one-more", machine()).await.unwrap();
+    println!("one more: {:?}", started.elapsed());
+    let other = World::new();
+    let started = std::time::Instant::now();
+    other.manager.scratch("one", machine()).await.unwrap();
+    println!("the first of a folder: {:?}", started.elapsed());
     for machine in file.machines.values_mut().take(500) {
         machine.memory = Some(Size(8 << 30));
     }

@@ -72,7 +72,12 @@ impl Work {
                 let settled =
                     if destroys { OperationStatus::Undone } else { OperationStatus::Done };
                 manager.operations().settle(&names[0], None, &settled);
-                Ok(recorder.end(OperationStatus::Done))
+                let ended = recorder.end(OperationStatus::Done);
+                // Not before: what is written meanwhile would wait for the disk with it.
+                for name in &names {
+                    manager.records().sync_soon(name);
+                }
+                Ok(ended)
             }
             Err(e) => {
                 recorder.end(OperationStatus::Failed(e.to_string()));

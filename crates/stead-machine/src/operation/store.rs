@@ -2,6 +2,7 @@
 
 use super::recorder::{Line, Listener, Recorder};
 use super::{Event, Kind, Operation, OperationStatus, StepRecord};
+use crate::files::Sync;
 use crate::lock::{lock_file, try_lock};
 use crate::{Error, files, records, time};
 use std::collections::BTreeMap;
@@ -254,7 +255,7 @@ impl Operations {
         let path = self.path(&operation.id, "json");
         let bytes = serde_json::to_vec(&Operation { steps: Vec::new(), ..operation.clone() })
             .map_err(|e| Error::io("write", &path, &e.into()))?;
-        files::replace(&path, &bytes, false)
+        files::replace(&path, &bytes, Sync::Later)
     }
 
     fn read(&self, id: &str) -> Option<Operation> {

@@ -1,11 +1,11 @@
 //! Giving a machine its identity.
 
 use super::{Record, Records, Status};
-use crate::files;
+use crate::files::{self, Sync};
 use crate::lock::Lock;
 use crate::model::Wanted;
 use crate::{Error, time};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::net::Ipv4Addr;
 use stead_file::declared::{Machine, Network};
@@ -62,10 +62,11 @@ impl Records {
         if self.get(name)?.is_some() {
             return Err(Error::Name(format!("there is a machine {name} already")));
         }
-        let number = self.take_number(name)?;
+        let records = self.list()?.records;
+        let number = self.take_number(name, &records)?;
         let state = match &claim.declared.state {
             Some(state) => state.clone(),
-            None => self.free_state(name)?,
+            None => free_state(name, &records),
         };
         let record = Record {
             wanted: Wanted {
@@ -107,23 +108,19 @@ impl Records {
 
     /// A name for a state that no machine has: the machine's own, or with the first number that makes it one.
     pub(crate) fn free_state(&self, name: &str) -> Result<String, Error> {
-        let records = self.list()?.records;
-        let taken: BTreeSet<&str> = records.values().map(|r| r.wanted.state.as_str()).collect();
-        let numbered = (2..).map(|n| format!("{name}-{n}"));
-        let free = std::iter::once(name.to_owned()).chain(numbered).find(|s| !taken.contains(&**s));
-        Ok(free.unwrap_or_else(|| name.to_owned()))
+        Ok(free_state(name, &self.list()?.records))
     }
 
     /// The lowest number that is free.
-    fn take_number(&self, name: &str) -> Result<u32, Error> {
+    fn take_number(&self, name: &str, records: &BTreeMap<String, Record>) -> Result<u32, Error> {
         let mut taken = self.taken_numbers(Some(name))?;
         // A record without its file: somebody took the file away. The number is taken all the same.
-        taken.extend(self.list()?.records.values().map(|r| r.wanted.number));
+        taken.extend(records.values().map(|r| r.wanted.number));
         let number = (1..=MOST_MACHINES).find(|n| !taken.contains(n)).ok_or_else(|| {
             Error::Name(format!("there are {MOST_MACHINES} machines; destroy one first"))
         })?;
         let path = self.machines.join(".numbers").join(number.to_string());
-        files::replace(&path, name.as_bytes(), false)?;
+        files::replace(&path, name.as_bytes(), Sync::Later)?;
         Ok(number)
     }
 
@@ -168,6 +165,13 @@ impl Records {
         !matches!(std::fs::symlink_metadata(self.file(name)),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound)
     }
+}
+
+fn free_state(name: &str, records: &BTreeMap<String, Record>) -> String {
+    let taken: BTreeSet<&str> = records.values().map(|r| r.wanted.state.as_str()).collect();
+    let numbered = (2..).map(|n| format!("{name}-{n}"));
+    let free = std::iter::once(name.to_owned()).chain(numbered).find(|s| !taken.contains(&**s));
+    free.unwrap_or_else(|| name.to_owned())
 }
 
 /// The address that follows from a number, within 10.90.0.0/16: never the first, the second or the last of 256.

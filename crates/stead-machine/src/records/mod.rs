@@ -11,7 +11,7 @@ pub(crate) use claim::{HOST, random_id};
 pub use record::{Applied, Pending, Record, Status};
 
 use crate::Error;
-use crate::files;
+use crate::files::{self, Sync};
 use crate::lock::Lock;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -127,7 +127,14 @@ impl Records {
         let mut bytes = serde_json::to_vec_pretty(record)
             .map_err(|e| Error::io("write", self.file(name), &e.into()))?;
         bytes.push(b'\n');
-        files::replace(&self.file(name), &bytes, true)
+        // Before a state is replaced it must be on disk which one was kept. Anything else an engine still has after a
+        // power cut, and a record that did not outlive one is told.
+        let replaces = matches!(
+            record.pending,
+            Some(Pending::Restore { .. } | Pending::MoveFrom { .. } | Pending::MoveTo { .. })
+        );
+        let sync = if replaces { Sync::Now } else { Sync::Later };
+        files::replace(&self.file(name), &bytes, sync)
     }
 
     /// Removes a record and frees its number. The caller holds the machine, and it is destroyed.
@@ -159,6 +166,11 @@ impl Records {
             locks.push(Lock::taken(self.machines.join(".locks").join(name)).await?);
         }
         Ok(Held { _locks: locks })
+    }
+
+    /// Has a record put on disk, for a power cut. Nobody waits for it.
+    pub(crate) fn sync_soon(&self, name: &str) {
+        files::sync_soon(self.file(name));
     }
 
     fn file(&self, name: &str) -> PathBuf {

@@ -47,7 +47,7 @@ impl Folder {
 
     pub(super) fn write_wanted(&self, wanted: &Wanted) -> Result<()> {
         let text = serde_json::to_vec(wanted).map_err(|e| EngineError::Failed(e.to_string()))?;
-        crate::files::replace(&self.path.join("wanted.json"), &text, false)
+        crate::files::replace(&self.path.join("wanted.json"), &text, crate::files::Sync::Later)
             .map_err(|e| EngineError::Failed(e.to_string()))
     }
 
@@ -56,8 +56,12 @@ impl Folder {
     }
 
     pub(super) fn write_since(&self, since: u64) -> Result<()> {
-        crate::files::replace(&self.path.join("since"), since.to_string().as_bytes(), false)
-            .map_err(|e| EngineError::Failed(e.to_string()))
+        crate::files::replace(
+            &self.path.join("since"),
+            since.to_string().as_bytes(),
+            crate::files::Sync::Later,
+        )
+        .map_err(|e| EngineError::Failed(e.to_string()))
     }
 
     pub(super) fn remove_since(&self) -> Result<()> {
@@ -149,7 +153,7 @@ impl Folder {
         copy(&self.fs(), &folder.join("fs"))?;
         steps.step("say that it is whole")?;
         let text = serde_json::to_vec(about).map_err(|e| EngineError::Failed(e.to_string()))?;
-        crate::files::replace(&folder.join("about.json"), &text, false)
+        crate::files::replace(&folder.join("about.json"), &text, crate::files::Sync::Later)
             .map_err(|e| EngineError::Failed(e.to_string()))
     }
 
@@ -205,7 +209,7 @@ impl Folder {
         }
         steps.step("give it its identity")?;
         self.identify(&wanted)?;
-        crate::files::replace(&moved, token.as_bytes(), false)
+        crate::files::replace(&moved, token.as_bytes(), crate::files::Sync::Later)
             .map_err(|e| EngineError::Failed(e.to_string()))?;
         source.refill(&other, steps)
     }
