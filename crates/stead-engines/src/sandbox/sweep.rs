@@ -37,9 +37,15 @@ impl Core {
         for folder in groups {
             let group = folder.file_name().map(|n| n.to_string_lossy().into_owned());
             let owner = group.and_then(|group| owners.get(&group));
-            if self.is_idle(owner.map(|name| name.as_str()))?
-                && cgroup::remove(std::slice::from_ref(&folder)).is_ok()
-            {
+            // Held until the group is gone: a start may begin at any time.
+            let _claim = match owner {
+                None => None,
+                Some(name) => match Claim::attempt(&self.place, name)? {
+                    Some(claim) if self.running(name)?.is_none() => Some(claim),
+                    _ => continue,
+                },
+            };
+            if cgroup::remove(std::slice::from_ref(&folder)).is_ok() {
                 swept.push(format!("the control group {}", folder.display()));
             }
         }
@@ -82,12 +88,5 @@ impl Core {
         }
         disk::release(&self.place, name, &claim)?;
         Ok(Some(format!("the disk of \"{name}\" was still mounted")))
-    }
-
-    /// Whether a machine certainly does not run and is not being started.
-    fn is_idle(&self, name: Option<&str>) -> Result<bool> {
-        let Some(name) = name else { return Ok(true) };
-        let claim = Claim::attempt(&self.place, name)?;
-        Ok(claim.is_some() && self.running(name)?.is_none())
     }
 }
