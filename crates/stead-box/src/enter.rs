@@ -1,14 +1,14 @@
 //! Running a command in a sandbox that runs.
 //!
 //! A child joins everything and becomes the command; its parent stays outside and hands on signals and the exit
-//! status. If standard input is a terminal, the command gets it as it is: it is in the caller's session, so job
-//! control works if that terminal is the caller's controlling one, but it has no name inside (`tty` says so).
-//! Whoever wants one of the sandbox's own makes it inside. If the parent is killed, the command goes on.
+//! status. A terminal of the caller's does not go in: the command gets one of its own ([`crate::terminal`]). If the parent
+//! is killed, the command goes on.
 
 use crate::failure::{BoxError, Result, Tried};
 use crate::place::Places;
 use crate::process::{init_of, read_run, write_run};
 use crate::spec::Running;
+use crate::terminal::Terminal;
 use crate::{filter, kernel, sys};
 use rustix::fd::{AsFd, OwnedFd};
 use std::collections::BTreeMap;
@@ -82,13 +82,20 @@ impl Enter {
         let mut signals = HANDED_ON.to_vec();
         signals.push(libc::SIGCHLD);
         sys::block(Some(&signals));
+        let terminal = Terminal::in_place()?;
         let child = sys::clone(0, places.second()).tried(|| "a process inside")?;
         let Some(child) = child else {
             let entered = places.join_first().and_then(|()| {
+                if let Some(terminal) = &terminal {
+                    terminal.take()?;
+                }
                 if root {
                     join_all(&init)?;
                     kernel::become_root(true)?;
                 }
+                // Before anything that is done by a path inside: through `/proc/self/fd` such a path may lead to
+                // whatever is open.
+                sys::close_from(3);
                 self.settle(running.nested)
             });
             let status = match entered {
@@ -100,7 +107,10 @@ impl Enter {
             };
             sys::leave(status);
         };
-        Ok(Some(wait(&child, &signals)))
+        Ok(Some(match terminal {
+            Some(terminal) => terminal.carry(&child, &signals),
+            None => wait(&child, &signals),
+        }))
     }
 
     fn environment(&self, running: &Running) -> Vec<(OsString, OsString)> {
@@ -132,6 +142,11 @@ impl Enter {
             None => rustix::process::chdir(HOME)
                 .or_else(|_| rustix::process::chdir("/"))
                 .tried(|| "/ inside")?,
+        }
+        // A folder outside has no path from the root inside.
+        let here = rustix::process::getcwd(Vec::new()).tried(|| "the folder to start in")?;
+        if !here.to_bytes().starts_with(b"/") {
+            return Err(BoxError::refused("the folder to start in is not inside"));
         }
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
         filter::apply(nested)

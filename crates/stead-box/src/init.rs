@@ -86,8 +86,11 @@ fn build(given: &mut Given<'_>, notes: &mut Vec<String>) -> Result<()> {
     let own_nodes = range.is_some();
     let size = spec.limits.memory.map(|m| m / 2);
     let mut devices = Devices::take(owner, own_nodes, size)?;
-    let ready =
-        spec.binds.iter().map(|bind| binds::take(bind, shift)).collect::<Result<Vec<_>>>()?;
+    let ready = spec
+        .binds
+        .iter()
+        .map(|bind| binds::take(bind, shift, range.unwrap_or(0)))
+        .collect::<Result<Vec<_>>>()?;
     if range.is_some() {
         // Files that are made from here on belong to root inside, by the power of root outside.
         set_capabilities_secure_bits(CapabilitiesSecureBits::NO_SETUID_FIXUP)

@@ -26,6 +26,7 @@ pub mod spec;
 pub mod start;
 pub mod stop;
 mod sys;
+mod terminal;
 mod userns;
 
 pub use failure::BoxError;

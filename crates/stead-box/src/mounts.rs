@@ -29,6 +29,15 @@ pub fn tree(path: &Path, deep: bool) -> Result<OwnedFd> {
     open_tree(CWD, path, flags).tried(|| path.display())
 }
 
+/// As [`tree_at`], with all that is mounted below.
+pub fn whole_tree_at(fd: impl AsFd) -> rustix::io::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH
+        | OpenTreeFlags::AT_RECURSIVE;
+    open_tree(fd, "", flags)
+}
+
 /// A copy of the mount of an open file, whose root is that file.
 pub fn tree_at(fd: impl AsFd) -> rustix::io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE

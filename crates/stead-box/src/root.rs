@@ -9,7 +9,7 @@ use crate::inside;
 use crate::mounts::{self, NODEV, NOSUID, RO, beneath};
 use crate::rootless;
 use crate::spec::{Base, Spec, Upper};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{
     AtFlags, CWD, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, fgetxattr, fstat, open, openat2,
     stat,
@@ -296,11 +296,13 @@ impl Stage<'_> {
     fn show(&mut self, path: &Path) -> Result<()> {
         let relative =
             path.strip_prefix("/").map_err(|_| BoxError::refused("not an absolute path"))?;
-        if !std::fs::metadata(path).tried(|| path.display())?.is_dir() {
+        let file = crate::binds::real(path)?;
+        let found = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        if !std::fs::metadata(&found).tried(|| path.display())?.is_dir() {
             return Err(BoxError::refused("only folders can be shown; bind a file instead"));
         }
         Self::copy_up(relative)?;
-        self.lay(relative, Some(path), true)
+        self.lay(relative, Some(&found), true)
     }
 
     /// Makes a folder in the root, and its copy in the upper, with all above it as they are.

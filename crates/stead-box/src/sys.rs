@@ -196,6 +196,33 @@ pub struct Arrived {
     pub by_kernel: bool,
 }
 
+/// A descriptor that becomes readable when one of `signals`, which must be blocked, arrives.
+pub fn signal_fd(signals: &[i32]) -> io::Result<OwnedFd> {
+    let set = set_of(Some(signals));
+    // SAFETY: the set is initialised, and the descriptor that the kernel returns is ours alone.
+    unsafe {
+        match libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) {
+            -1 => Err(io::Error::last_os_error()),
+            fd => Ok(OwnedFd::from_raw_fd(fd)),
+        }
+    }
+}
+
+/// The number of the signal that has arrived at such a descriptor.
+pub fn read_signal(arrivals: &OwnedFd) -> Option<i32> {
+    let mut record = [0_u8; size_of::<libc::signalfd_siginfo>()];
+    let read = rustix::io::read(arrivals, &mut record).ok()?;
+    // The number is the record's first field.
+    let number = record.first_chunk::<4>().copied().map(u32::from_ne_bytes)?;
+    (read == record.len()).then_some(number as i32)
+}
+
+/// Closes every descriptor from `first` on, at once.
+pub fn close_from(first: u32) {
+    // SAFETY: the caller uses none of them any more.
+    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+}
+
 /// Waits for one of `signals` (or any), which must be blocked.
 pub fn next_signal(signals: Option<&[i32]>) -> Arrived {
     let set = set_of(signals);

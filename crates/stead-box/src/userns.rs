@@ -11,6 +11,19 @@ pub const IDS: u32 = 65536;
 
 /// Makes a user namespace in which `count` ids from 0 on are `first` and following outside.
 pub fn make(first: u32, count: u32) -> Result<OwnedFd> {
+    made(|pid| name(pid, first, count))
+}
+
+/// Makes a user namespace that shifts one user and one group to `outside`, for a mount.
+pub fn one(uid: u32, gid: u32, outside: u32) -> Result<OwnedFd> {
+    made(|pid| {
+        write(pid, "setgroups", "deny")?;
+        write(pid, "uid_map", &format!("{uid} {outside} 1\n"))?;
+        write(pid, "gid_map", &format!("{gid} {outside} 1\n"))
+    })
+}
+
+fn made(map: impl FnOnce(i32) -> Result<()>) -> Result<OwnedFd> {
     let (mut wait, go) = pipe().tried(|| "a pipe")?;
     let Some(helper) = sys::clone(sys::CLONE_NEWUSER, None).tried(
         || "a user namespace (is user.max_user_namespaces 0, or are they forbidden here?)",
@@ -21,7 +34,7 @@ pub fn make(first: u32, count: u32) -> Result<OwnedFd> {
         let _ = wait.read(&mut [0]);
         sys::leave(0);
     };
-    let made = name(helper.pid, first, count).and_then(|()| {
+    let made = map(helper.pid).and_then(|()| {
         let path = format!("/proc/{}/ns/user", helper.pid);
         openat(CWD, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).tried(|| path)
     });

@@ -61,7 +61,17 @@ fn read_at(path: &Path) -> Result<SteadFile, Failure> {
         Ok(checked) => {
             eprint!("{}", checked.warnings.plain());
             let owner = stead_machine::plan::owner(&checked.declaration, &absolute);
-            Ok(SteadFile { declaration: checked.declaration, owner })
+            let mut declaration = checked.declaration;
+            for machine in declaration.machines.values_mut() {
+                let shares = machine.shares.iter_mut().map(|share| &mut share.host);
+                for path in shares.chain(&mut machine.show) {
+                    // As it is now: an engine follows no symbolic link, which somebody else may change.
+                    if let Ok(real) = path.canonicalize() {
+                        *path = real;
+                    }
+                }
+            }
+            Ok(SteadFile { declaration, owner })
         }
         Err(report) => {
             eprint!("{}", report.plain());

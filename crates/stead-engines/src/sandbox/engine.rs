@@ -247,7 +247,7 @@ fn remarks(core: &Core, wanted: &Wanted) -> Vec<Remark> {
         refuse(format!("memory, cpus, processes: {why}"));
     }
     for share in &declared.shares {
-        if let Err(why) = made::check_share(&core.place, &share.host) {
+        if let Err(why) = made::check_share(&core.place, share) {
             refuse(format!("shares: {why}"));
         }
     }

@@ -69,6 +69,8 @@ impl Core {
         }
         steps.step("start it")?;
         let running = running::start(&self.programs, &spec, claim)?;
+        let started = running::Elsewhere { run: spec.run.clone(), running: running.clone() };
+        files::write(&self.place.started(&wanted.name), &started)?;
         for note in &running.notes {
             steps.note(note);
         }

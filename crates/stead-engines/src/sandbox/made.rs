@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use stead_box::spec::{Base, Bind, Ids, Limits, Net, Peer, Spec, Upper};
-use stead_file::declared::{Egress, Machine};
+use stead_file::declared::{Egress, Machine, Share};
 use stead_machine::EngineError;
 use stead_machine::model::Wanted;
 
@@ -144,7 +144,7 @@ pub fn are_peers(one: &Wanted, other: &Wanted) -> bool {
 
 fn binds(place: &Place, programs: &Programs, wanted: &Wanted) -> Vec<Bind> {
     let mut binds = vec![Bind {
-        host: programs.hold.clone(),
+        host: real(programs.hold.clone()),
         inside: HOLD_INSIDE.into(),
         writable: false,
         shifted: false,
@@ -160,7 +160,7 @@ fn binds(place: &Place, programs: &Programs, wanted: &Wanted) -> Vec<Bind> {
     if wanted.declared.ephemeral {
         for path in &wanted.declared.persist {
             binds.push(Bind {
-                host: place.persist(&wanted.name).join(folder_name(path)),
+                host: real(place.persist(&wanted.name).join(folder_name(path))),
                 inside: path.clone(),
                 writable: true,
                 shifted: true,
@@ -168,6 +168,11 @@ fn binds(place: &Place, programs: &Programs, wanted: &Wanted) -> Vec<Bind> {
         }
     }
     binds
+}
+
+/// A path of our own without symbolic links, which a bind must not have.
+fn real(path: PathBuf) -> PathBuf {
+    path.canonicalize().unwrap_or(path)
 }
 
 /// The folder in which a path inside survives: `/var/lib/db` is `var-lib-db-HASH`, so that no two are one.
@@ -217,8 +222,23 @@ pub fn rules_differ(before: &Wanted, after: &Wanted) -> bool {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn check_share(place: &Place, host: &Path) -> Result<(), String> {
+pub fn check_share(place: &Place, share: &Share) -> Result<(), String> {
+    let host = &share.host;
     let real = host.canonicalize().map_err(|e| format!("{}: {e}", host.display()))?;
+    if real != *host {
+        return Err(format!(
+            "{}: there is a symbolic link in this path: name the real one, {}",
+            host.display(),
+            real.display()
+        ));
+    }
+    if share.writable && rustix::process::geteuid().is_root() && others_reach_roots(&real) {
+        return Err(format!(
+            "{} belongs to root and others may enter it: a set-user-id program that the machine leaves there would be \
+             root's for them; chmod 700 it, give it to the user whose work it is, or share it with :ro",
+            host.display()
+        ));
+    }
     for own in place.own() {
         let own: PathBuf = own.canonicalize().unwrap_or_else(|_| own.to_owned());
         if own.starts_with(&real) || real.starts_with(&own) {
@@ -230,6 +250,16 @@ pub fn check_share(place: &Place, host: &Path) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Whether a folder is root's, and every folder down to it is open to others.
+fn others_reach_roots(real: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(about) = real.metadata() else { return false };
+    about.uid() == 0
+        && real
+            .ancestors()
+            .all(|path| path.metadata().is_ok_and(|folder| folder.mode() & 0o001 != 0))
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use stead_machine::engine::Exec;
 use stead_machine::manager::{ApplyEvent, Seen, Selection};
 use stead_machine::model::{Change, Phase, Snapshot};
 use stead_machine::operation::Operation;
+use stead_machine::plan::{Action, Entry};
 use stead_machine::{Error, Manager, Plan};
 
 /// How long engines are waited for when all are asked.
@@ -92,7 +93,8 @@ impl Machines {
     pub async fn list(&self) -> Result<Vec<Shown>, StewardError> {
         let seen = self.manager.look(PATIENCE).await.map_err(problem)?;
         let mut all = vec![this_host()];
-        all.extend(seen.records.records.keys().filter_map(|name| shown(&seen, name)));
+        let others = seen.records.records.keys().filter(|name| *name != "host");
+        all.extend(others.filter_map(|name| shown(&seen, name)));
         for (name, damaged) in &seen.records.damaged {
             let why = format!("its record {} is damaged: {}", damaged.path.display(), damaged.why);
             all.push(Shown { name: name.clone(), phase: Phase::Unknown(why), ..nothing() });
@@ -149,6 +151,9 @@ impl Machines {
                     machines.before_stop(&entry.name).await;
                 }
             }
+            let goes = |entry: &&Entry| matches!(entry.action, Action::Destroy { .. });
+            let gone: Vec<String> =
+                ask.plan.machines.iter().filter(goes).map(|entry| entry.name.clone()).collect();
             let mut applying = machines.manager.apply(ask.plan, Selection::All, parallel);
             let mut failed = Vec::new();
             while let Some(event) = applying.next().await {
@@ -162,7 +167,11 @@ impl Machines {
                 }
             }
             for name in &names {
-                machines.tell_sessions(name).await;
+                if gone.contains(name) && !machines.exists(name) {
+                    machines.steward.machine_destroyed(name);
+                } else {
+                    machines.tell_sessions(name).await;
+                }
             }
             failed.extend(machines.declared_sessions(&ask.declared).await);
             if failed.is_empty() {
@@ -289,7 +298,11 @@ impl Machines {
         Lines::of(self, vec![name.clone()], move |_| async move {
             machines.before_stop(&name).await;
             let done = machines.manager.destroy(&name).await;
-            machines.tell_sessions(&name).await;
+            if done.is_ok() {
+                machines.steward.machine_destroyed(&name);
+            } else {
+                machines.tell_sessions(&name).await;
+            }
             json(&done.map_err(problem)?)
         })
     }

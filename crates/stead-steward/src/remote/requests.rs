@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use stead_hold::clock::now_ms;
 use stead_wire::bridge::Ask;
 use stead_wire::message::Ask as HoldAsk;
-use stead_wire::session::{Restart, Session, Size};
+use stead_wire::session::{EndedBy, Exit, Restart, Session, Size};
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -80,6 +81,37 @@ impl Steward {
     /// A machine is certainly gone for good: its sessions are lost, what was copied of them stays.
     pub fn machine_gone(&self, name: &str) {
         self.core.machine(name).down(true);
+    }
+
+    /// A person destroyed a machine, and with it its sessions: none of them begins again, also not in another machine of
+    /// that name.
+    pub fn machine_destroyed(&self, name: &str) {
+        let sessions: Vec<String> = {
+            let mut table = self.core.lock();
+            let of = table.entries.values_mut().filter(|e| e.session.machine == name);
+            of.map(|entry| {
+                entry.killed = true;
+                entry.session.id.clone()
+            })
+            .collect()
+        };
+        self.machine_gone(name);
+        for id in sessions {
+            let folder = self.core.places.session(&id);
+            let ended = folder.exit().ok().flatten();
+            if ended.as_ref().is_some_and(|exit| exit.by != EndedBy::Lost) {
+                continue;
+            }
+            let at = ended.map_or_else(now_ms, |exit| exit.at);
+            let exit = Exit { code: None, signal: None, at, by: EndedBy::Person, failed: None };
+            let unwritten = folder.write_exit(&exit).err();
+            self.core.change(&id, |session| {
+                crate::record::set_exit(session, exit.clone());
+                if let Some(e) = &unwritten {
+                    session.warning = Some(e.to_string());
+                }
+            });
+        }
     }
 
     /// A machine is about to be stopped: what its sessions have printed is copied while it can be.

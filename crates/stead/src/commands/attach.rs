@@ -6,6 +6,7 @@ use crate::failure::{Failure, Outcome};
 use crate::resolve;
 use crate::steward::Steward;
 use std::io::IsTerminal;
+use std::time::Duration;
 use stead_hold::attach::{self, Options};
 use stead_hold::client::ClientError;
 use stead_wire::api::Event;
@@ -13,7 +14,9 @@ use stead_wire::session::{Exit, Session, Size};
 use stead_wire::status::State;
 
 /// Times in a row that a session in a machine is come back to without success.
-const TRIES: u32 = 5;
+const TRIES: u32 = 10;
+/// Time between two of them.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Lines of earlier output that are printed above the screen.
 const SCROLLBACK: u32 = 200;
@@ -79,8 +82,12 @@ pub fn show(steward: &Steward, session: &Session, options: &Options) -> Outcome 
             return closed(steward, session, &why);
         }
         print(format!("[lost sight of {name}, looking for it]\n").as_bytes())?;
-        if !comes_back(steward, session)? {
-            return closed(steward, session, &why);
+        match comes_back(steward, session) {
+            Ok(true) => {}
+            Ok(false) => return closed(steward, session, &why),
+            // That steward was still dying when it was asked; the next answers.
+            Err(_) if tries < TRIES => std::thread::sleep(PAUSE),
+            Err(e) => return Err(e),
         }
         options.scrollback = 0;
     }
@@ -104,7 +111,8 @@ fn comes_back(steward: &Steward, session: &Session) -> Result<bool, Failure> {
             return Ok(true);
         }
     }
-    Ok(false)
+    // The steward that was asked has gone as well.
+    Err(Failure::failed("the steward went away"))
 }
 
 /// The connection ended without the session saying why: the folder may know.

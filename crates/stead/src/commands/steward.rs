@@ -7,6 +7,7 @@ use crate::steward::Steward;
 use serde_json::json;
 use std::io::Write;
 use std::sync::Arc;
+use stead_engines::host::Host;
 use stead_engines::sandbox::{self, Sandbox};
 use stead_gate::Setup;
 use stead_hold::clock::now_ms;
@@ -74,7 +75,7 @@ fn setup(places: Places) -> Setup {
     let hold_program = launch::program();
     let programs = sandbox::Programs { sandbox: sandbox::program(), hold: hold_program.clone() };
     let engines: Vec<Arc<dyn Engine>> =
-        vec![Arc::new(Sandbox::new(&places.data, &places.runtime, programs))];
+        vec![Arc::new(Host), Arc::new(Sandbox::new(&places.data, &places.runtime, programs))];
     let (data, runtime) = (places.data.clone(), places.runtime.clone());
     let ways =
         move |name: &str| sandbox::run_folder(&data, &runtime, name).join(stead_box::net::SOCKET);
