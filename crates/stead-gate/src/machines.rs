@@ -1,6 +1,7 @@
 //! Requests about machines, as listed in [`stead_steward::machines::api`].
 
 use crate::routes::{Answer, apart, read};
+use axum::Json;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
@@ -8,7 +9,6 @@ use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
-use axum::Json;
 use stead_steward::machines::{Lines, Machines, api};
 
 /// The routes.

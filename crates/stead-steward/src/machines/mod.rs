@@ -10,16 +10,16 @@ pub use work::Lines;
 
 use crate::{Steward, StewardError};
 use api::{Declared, Door, Shown, Way};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 use stead_file::declared::Machine;
 use stead_machine::engine::Exec;
 use stead_machine::manager::{ApplyEvent, Seen, Selection};
 use stead_machine::model::{Change, Phase, Snapshot};
 use stead_machine::operation::Operation;
 use stead_machine::{Error, Manager, Plan};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
 /// How long engines are waited for when all are asked.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -62,7 +62,8 @@ impl Machines {
         }
         let Ok(seen) = self.manager.look(PATIENCE).await else { return };
         for (name, record) in &seen.records.records {
-            let was_to_run = record.applied.as_ref().is_some_and(|applied| applied.declared.running);
+            let was_to_run =
+                record.applied.as_ref().is_some_and(|applied| applied.declared.running);
             match seen.phase(name) {
                 Some(Phase::Running) => self.steward.machine_up(name),
                 Some(Phase::Stopped) if was_to_run && record.pending.is_none() => {
@@ -154,7 +155,9 @@ impl Machines {
                 match event {
                     ApplyEvent::Operation { event } => lines.event(event),
                     ApplyEvent::Ended { error: Some(why), .. } => failed.push(why),
-                    ApplyEvent::Skipped { machine, why } => failed.push(format!("{machine}: {why}")),
+                    ApplyEvent::Skipped { machine, why } => {
+                        failed.push(format!("{machine}: {why}"));
+                    }
                     _ => {}
                 }
             }
@@ -340,7 +343,8 @@ impl Machines {
     pub fn clone_machine(&self, from: String, ask: api::CloneInto) -> Lines {
         let machines = self.clone();
         Lines::of(self, vec![from.clone(), ask.to.clone()], move |_| async move {
-            let done = machines.manager.clone_machine(&from, ask.snapshot.as_deref(), &ask.to).await;
+            let done =
+                machines.manager.clone_machine(&from, ask.snapshot.as_deref(), &ask.to).await;
             machines.tell_sessions(&ask.to).await;
             json(&done.map_err(problem)?)
         })
@@ -511,10 +515,7 @@ fn shown(seen: &Seen, name: &str) -> Option<Shown> {
     Some(from_record(record, &one))
 }
 
-fn from_record(
-    record: &stead_machine::Record,
-    seen: &stead_machine::model::Observed,
-) -> Shown {
+fn from_record(record: &stead_machine::Record, seen: &stead_machine::model::Observed) -> Shown {
     let wanted = &record.wanted;
     Shown {
         name: wanted.name.clone(),

@@ -172,8 +172,7 @@ async fn try_one(engine: &Sandbox, notes: &mut Vec<String>) -> Result<(), Engine
         engine.start(&wanted, &Steps::none()).await?;
         notes.extend(engine.look(NAME).await?.into_iter().flat_map(|seen| seen.notes));
         let words = ["/bin/sh", "-c", "exit 0"].map(String::from).to_vec();
-        let mut command =
-            engine.exec(NAME, &Exec { command: words, ..Exec::default() }).await?;
+        let mut command = engine.exec(NAME, &Exec { command: words, ..Exec::default() }).await?;
         let output = command
             .stdin(Stdio::null())
             .output()

@@ -120,8 +120,9 @@ impl Model {
             }
             KeyCode::Char('u') => return Some(self.turn(name, Turn::Up)),
             KeyCode::Char('d') if stopped => {
-                self.notice =
-                    Some(Notice::bad(format!("{name} is stopped; stead destroy {name} removes it")));
+                self.notice = Some(Notice::bad(format!(
+                    "{name} is stopped; stead destroy {name} removes it"
+                )));
             }
             KeyCode::Char('d') => self.mode = Mode::Stop(name),
             KeyCode::Enter => self.mode = Mode::New(self.form()),

@@ -12,8 +12,8 @@ use serde::Serialize;
 use std::sync::mpsc;
 use std::time::Duration;
 use stead_hold::folder::Places;
-use stead_machine::operation::{Event as Happened, EventKind};
 use stead_machine::model::Phase;
+use stead_machine::operation::{Event as Happened, EventKind};
 use stead_steward::machines::Line;
 use stead_steward::machines::api::{Make, Shown};
 use stead_wire::api::{self, Kill, Rename};
@@ -97,9 +97,8 @@ fn hear_of_machines(places: &Places, tell: &impl Fn(Message) -> bool) -> Result<
     }
     for line in lines {
         let event = serde_json::from_slice::<Happened>(&line);
-        let news = event.is_ok_and(|e| {
-            matches!(e.what, EventKind::Begun { .. } | EventKind::Ended { .. })
-        });
+        let news = event
+            .is_ok_and(|e| matches!(e.what, EventKind::Begun { .. } | EventKind::Ended { .. }));
         if news && !list()? {
             return Ok(false);
         }

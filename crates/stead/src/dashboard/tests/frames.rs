@@ -3,9 +3,9 @@
 use super::super::model::{Event, Model};
 use super::super::picture::Picture;
 use super::fixture::{NOW, frame, machine, model, picture, press, session, text, with_machines};
-use stead_machine::model::Phase;
 use ratatui::style::{Color, Modifier};
 use ratatui::text::{Line, Span};
+use stead_machine::model::Phase;
 use stead_wire::status::State;
 
 /// The frame after these keys.

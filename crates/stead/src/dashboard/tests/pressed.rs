@@ -3,9 +3,7 @@
 use super::super::list::{Pick, Row};
 use super::super::model::{Action, Deed, Effect, Event, Mode, Subject, Turn};
 use super::super::view::{self, Theme};
-use super::fixture::{
-    ended, frame, lines, machine, model, names, picture, press, with_machines,
-};
+use super::fixture::{ended, frame, lines, machine, model, names, picture, press, with_machines};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use proptest::prelude::*;
 use ratatui::Terminal;

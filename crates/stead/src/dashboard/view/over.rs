@@ -43,7 +43,9 @@ pub fn form(frame: &mut Frame<'_>, window: Rect, form: &Form, theme: Theme) -> O
             Field::Command if AGENTS[form.agent] == "shell" => (&form.command, "your shell"),
             Field::Command => (&form.command, "no arguments"),
             Field::Machine => (&form.machine, "host"),
-            Field::Folder if form.machine.text().trim() != "host" => (&form.folder, "as the machine says"),
+            Field::Folder if form.machine.text().trim() != "host" => {
+                (&form.folder, "as the machine says")
+            }
             Field::Folder => (&form.folder, ""),
             Field::Agent => {
                 agent(frame, area, &label, form.agent, here);
