@@ -154,6 +154,7 @@ fn a_plan_reads_well() {
 
 #[test]
 fn what_cannot_be_seen_is_never_touched() {
+    #[allow(clippy::type_complexity)]
     let blind: [Box<dyn Fn(&mut Given)>; 6] = [
         Box::new(|g| {
             g.observed.insert("sandbox".into(), Err(EngineError::Unreachable("gone".into())));
