@@ -5,7 +5,7 @@
 //! when we are root and nothing was delegated.
 //!
 //! A limit is believed only after it was read back ([`Group::make`]), after the process is seen in the group
-//! ([`verify`]), and once per boot after a process really ran into it ([`probe`]).
+//! ([`verify`]), and once per boot after a process really ran into it ([`probe()`]).
 
 mod end;
 mod hierarchy;

@@ -57,6 +57,7 @@ async fn child() {
     let mut sleeps = simple.exec("one", &sleep).await.unwrap();
     // None of the pipes that its parent waits for.
     let nowhere = Stdio::null;
+    #[expect(clippy::zombie_processes, reason = "it outlives this program, which is killed")]
     sleeps.stdin(nowhere()).stdout(nowhere()).stderr(nowhere()).spawn().unwrap();
     manager.snapshot("one", Some("s1"), "").await.unwrap();
     stage("s1");

@@ -161,7 +161,7 @@ impl Machines {
                     ApplyEvent::Operation { event } => lines.event(event),
                     ApplyEvent::Ended { error: Some(why), .. } => failed.push(why),
                     ApplyEvent::Skipped { machine, why } => {
-                        failed.push(format!("{machine}: {why}"))
+                        failed.push(format!("{machine}: {why}"));
                     }
                     _ => {}
                 }
