@@ -68,7 +68,19 @@ fn a_session_in_a_machine_is_told_from_outside() {
 #[test]
 fn a_session_in_a_machine_is_killed() {
     let world = World::new();
-    world.ok(&["run", "-m", "scratch", "-d", "-n", "s", "--restart", "always", "--", "head", "-n1"]);
+    world.ok(&[
+        "run",
+        "-m",
+        "scratch",
+        "-d",
+        "-n",
+        "s",
+        "--restart",
+        "always",
+        "--",
+        "head",
+        "-n1",
+    ]);
     world.ok(&["send", "s", "--key", "enter"]);
     until("its second life", || (world.session("s").life == 2).then_some(()));
     world.ok(&["kill", "s"]);
