@@ -3,7 +3,7 @@
 use crate::failure::{BoxError, Result, Tried};
 use crate::spec::Running;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::path::Path;
 use std::time::Duration;
@@ -25,7 +25,8 @@ pub fn boot_id() -> Result<String> {
     Ok(std::fs::read_to_string(path).tried(|| path)?.trim_end().to_owned())
 }
 
-/// A handle on process `pid` if it is the one that started at `start`. `None` if that one is gone.
+/// A handle on process `pid` if it is the one that started at `start` and it lives. One that has ended and that nobody
+/// has waited for yet is gone.
 pub fn handle(pid: i32, start: u64) -> Result<Option<OwnedFd>> {
     let Some(number) = Pid::from_raw(pid) else { return Ok(None) };
     let fd = match pidfd_open(number, PidfdFlags::empty()) {
@@ -34,7 +35,9 @@ pub fn handle(pid: i32, start: u64) -> Result<Option<OwnedFd>> {
         Err(e) => return Err(e).tried(|| format!("process {pid}")),
     };
     // The handle comes first: what is read then is of the process behind it, or of nobody.
-    Ok(start_time(pid).is_ok_and(|found| found == start).then_some(fd))
+    let lives = start_time(pid).is_ok_and(|found| found == start)
+        && !wait_end(fd.as_fd(), Some(Duration::ZERO))?;
+    Ok(lives.then_some(fd))
 }
 
 /// Waits until the process behind `pidfd` has ended. `false` if `limit` was over first.

@@ -101,7 +101,7 @@ def serve(port):
     s = socket.create_server(('0.0.0.0', port), backlog=64)
     def one(c):
         try:
-            if port != 22: c.recv(65536)
+            c.recv(65536)
             c.sendall(('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nword' if port == 80 else 'word').encode())
             c.close()
         except OSError: pass

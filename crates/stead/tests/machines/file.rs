@@ -39,7 +39,9 @@ fn a_stead_file_from_init_to_destroy() {
     world.ok(&["apply"]);
     assert_eq!((&world.machine("box")["id"], &world.machine("box")["since"]), (&id, &since));
 
+    world.ok(&["down", "box"]);
     world.ok(&["snapshot", "create", "box", "kept"]);
+    world.ok(&["up", "box"]);
     world.ok(&["run", "-m", "box", "-d", "-n", "s", "--", "cat"]);
     let refused = world.stead(&["destroy", "box"]);
     assert_eq!(refused.status, 2, "{refused:?}");

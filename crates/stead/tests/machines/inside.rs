@@ -115,7 +115,13 @@ fn a_machine_shows_what_it_changed() {
     world.apply("[machines.a]\n");
     let before = world.ok(&["diff", "a"]);
     assert!(!before.contains("/etc/made"), "{before}");
-    world.sh_ok("a", "echo x > /etc/made; echo x >> /etc/profile; rm /usr/bin/env");
+    world.sh_ok("a", "echo x > /etc/made");
+    assert!(world.ok(&["diff", "a"]).lines().any(|line| line == "A /etc/made"));
+    if !rustix::process::geteuid().is_root() {
+        println!("SKIPPED: what this host has belongs to nobody inside an ordinary user's machine");
+        return;
+    }
+    world.sh_ok("a", "echo x >> /etc/profile; rm /usr/bin/env");
     let text = world.ok(&["diff", "a"]);
     for line in ["A /etc/made", "C /etc/profile", "D /usr/bin/env"] {
         assert!(text.lines().any(|l| l == line), "{line} is not in {text}");
