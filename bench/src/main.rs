@@ -126,7 +126,9 @@ fn sessions() -> Set {
 
 fn run_machines(arguments: &Arguments, in_use: &InUse) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("machines are not measured: podman's bridge, nsenter and file systems in a file need root");
+        eprintln!(
+            "machines are not measured: podman's bridge, nsenter and file systems in a file need root"
+        );
         return Ok(());
     }
     let scale = if arguments.quick { machines::Scale::QUICK } else { machines::Scale::FULL };
