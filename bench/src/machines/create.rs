@@ -102,9 +102,9 @@ fn measure(bench: &Bench) -> super::Figures {
             let (peer, make, remove) = &ways[at];
             let name = bench.stage().fresh("m");
             let start = Instant::now();
-            let made = make(&name);
+            let outcome = make(&name);
             let time = start.elapsed();
-            match made.and_then(|()| remove(&[name])) {
+            match outcome.and_then(|()| remove(&[name])) {
                 Ok(()) if round > 0 => samples[at].push(time),
                 Ok(()) => {}
                 Err(e) => figures.note(peer, e),
@@ -140,7 +140,9 @@ fn crowd(bench: &Bench) -> super::Figures {
             match together(make, &names).and_then(|times| remove(&names).map(|()| times)) {
                 Ok(times) if round > 0 => {
                     all[at].push(times.iter().max().copied().unwrap_or_default());
-                    times.into_iter().for_each(|time| each[at].push(time));
+                    for time in times {
+                        each[at].push(time);
+                    }
                 }
                 Ok(_) => {}
                 Err(e) => figures.note(peer, e),

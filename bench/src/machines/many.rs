@@ -88,7 +88,6 @@ fn many(bench: &Bench, stage: &Stage, figures: &mut Figures) -> Result<()> {
     ground.again(|| {
         (1..many).try_for_each(|n| {
             fs::remove_dir_all(data.join(format!("machines/m{n}")))?;
-            fs::remove_file(data.join(format!("states/m{n}.json")))?;
             Ok(())
         })
     })
@@ -119,10 +118,8 @@ fn copy(data: &Path, n: usize) -> Result<()> {
         }
         fs::write(to, serde_json::to_vec_pretty(&value).context("JSON")?).context(to.display())
     };
-    for file in ["machine.json", "sandbox.json"] {
+    for file in ["machine.json", "sandbox.json", "state.json"] {
         change(&data.join("machines/m0").join(file), &folder.join(file))?;
     }
-    let states = data.join("states");
-    change(&states.join("m0.json"), &states.join(format!("{name}.json")))?;
     fs::write(data.join("machines/.numbers").join(number.to_string()), name).context("a number")
 }

@@ -91,7 +91,7 @@ fn on(bench: &Bench, ground: &Ground, peer: &'static str, figures: &mut Figures)
                 let files = files.to_string();
                 run(ground.stead(&["exec", &name, "--", "sh", "-c", script, "sh", folder, &files]))
             };
-            let mut timed = |at: usize, args: &[&str]| -> Result<String> {
+            let mut measured = |at: usize, args: &[&str]| -> Result<String> {
                 let start = Instant::now();
                 let said = ground.ask(args)?;
                 // The first round warms the caches.
@@ -102,13 +102,13 @@ fn on(bench: &Bench, ground: &Ground, peer: &'static str, figures: &mut Figures)
             };
             write("/var/a")?;
             rustix::fs::sync();
-            timed(2, &["snapshot", "create", &name, "live"])?;
+            measured(2, &["snapshot", "create", &name, "live"])?;
             how = ground.ask(&["snapshot", "ls", &name, "--json"])?;
             run(ground.stead(&["down", &name]))?;
             // What was written is on disk first: the record of a snapshot is synced, and would wait for it.
             rustix::fs::sync();
-            timed(0, &["snapshot", "create", &name, "still"])?;
-            timed(1, &["clone", &name, &copy])?;
+            measured(0, &["snapshot", "create", &name, "still"])?;
+            measured(1, &["clone", &name, &copy])?;
             ground.destroy(&[name, copy])?;
         }
         for (figure, sample) in [snapshot, clone, live].into_iter().zip(&times) {

@@ -36,7 +36,7 @@ fn one(bench: &mut Bench, index: usize) -> Result<()> {
     let peer: &dyn Peer = &*bench.peers[index];
     let stage = bench.stage;
     let mut figure = |name: &'static str, value: f64| {
-        bench.results.figure(METRIC.page.key, peer.name(), name, value)
+        bench.results.figure(METRIC.page.key, peer.name(), name, value);
     };
     let program = [stage.program("idle")];
     let start = Instant::now();

@@ -71,6 +71,17 @@ fn whoever_enters_has_the_environment_of_the_sandbox() {
 }
 
 #[test]
+fn sys_shows_the_network_of_the_sandbox_and_not_that_of_the_host() {
+    for who in everybody() {
+        let world = World::new(who);
+        world.start();
+        let said = world.exec(&["--", "ls", "/sys/class/net"]).stdout;
+        assert_eq!(String::from_utf8(said).unwrap(), "lo\n");
+        world.stop();
+    }
+}
+
+#[test]
 fn exec_hands_on_signals_and_leaves_no_descriptor_open() {
     for who in everybody() {
         let world = World::new(who);

@@ -82,7 +82,7 @@ impl World {
                 peers: BTreeMap::new(),
             }),
             nested: false,
-            env: std::collections::BTreeMap::new(),
+            env: BTreeMap::new(),
         };
         let world = World { folder, who, spec };
         for name in ["run", "cover", "layer"] {
