@@ -3,7 +3,7 @@
 use crate::failure::{BoxError, Result, Tried};
 use crate::spec::Running;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::path::Path;
 use std::time::Duration;
@@ -34,7 +34,9 @@ pub fn handle(pid: i32, start: u64) -> Result<Option<OwnedFd>> {
         Err(e) => return Err(e).tried(|| format!("process {pid}")),
     };
     // The handle comes first: what is read then is of the process behind it, or of nobody.
-    Ok(start_time(pid).is_ok_and(|found| found == start).then_some(fd))
+    let is = start_time(pid).is_ok_and(|found| found == start);
+    // One that has ended may stay in the list until somebody takes it in.
+    Ok((is && !wait_end(fd.as_fd(), Some(Duration::ZERO))?).then_some(fd))
 }
 
 /// Waits until the process behind `pidfd` has ended. `false` if `limit` was over first.

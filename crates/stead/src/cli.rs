@@ -658,7 +658,10 @@ fn variable(text: &str) -> Result<(String, String), String> {
         None if !text.is_empty() => std::env::var(text)
             .map(|value| (text.to_owned(), value))
             .map_err(|_| format!("{text} is not set here: write {text}=VALUE")),
-        _ => Err("a variable is written NAME=VALUE, or NAME to hand on the one that is set here".into()),
+        _ => {
+            Err("a variable is written NAME=VALUE, or NAME to hand on the one that is set here"
+                .into())
+        }
     }
 }
 

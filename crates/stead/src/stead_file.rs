@@ -1,8 +1,8 @@
 //! The stead file as the command line reads it.
 
 use crate::failure::Failure;
-use std::path::{Path, PathBuf};
 use ::stead_file::{Context, Declaration, HostFacts, Size};
+use std::path::{Path, PathBuf};
 
 /// A stead file that was read.
 pub struct SteadFile {

@@ -26,7 +26,9 @@ impl Machines {
         // Programs of its own, so that its processes can be told from those of others.
         for name in ["stead", "stead-hold", "stead-box"] {
             let (from, to) = (world.programs().join(name), bin.join(name));
-            std::fs::hard_link(&from, &to).or_else(|_| std::fs::copy(&from, &to).map(drop)).unwrap();
+            std::fs::hard_link(&from, &to)
+                .or_else(|_| std::fs::copy(&from, &to).map(drop))
+                .unwrap();
         }
         world.use_programs(&bin);
         let kill = world.path().join("kill");
@@ -133,7 +135,9 @@ impl Machines {
         left.extend(mounts.lines().filter(|line| line.contains(&dir)).map(String::from));
         left.extend(processes(&self.box_program).iter().map(|pid| format!("process {pid}")));
         let mine = group_prefix(&self.world.places().data);
-        left.extend(groups(Path::new("/sys/fs/cgroup"), 0).into_iter().filter(|g| g.contains(&mine)));
+        left.extend(
+            groups(Path::new("/sys/fs/cgroup"), 0).into_iter().filter(|g| g.contains(&mine)),
+        );
         for entry in std::fs::read_dir("/sys/block").into_iter().flatten().flatten() {
             let file = std::fs::read_to_string(entry.path().join("loop/backing_file"));
             left.extend(file.ok().filter(|file| file.contains(&dir)));
@@ -187,9 +191,8 @@ fn group_prefix(data: &Path) -> String {
 }
 
 fn processes(program: &Path) -> Vec<i32> {
-    let runs = |pid: &i32| {
-        std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program)
-    };
+    let runs =
+        |pid: &i32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program);
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     entries.filter_map(|e| e.file_name().to_str()?.parse().ok()).filter(runs).collect()
 }

@@ -3,11 +3,11 @@
 use super::claim::Claim;
 use super::files::failed;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use stead_machine::EngineError;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
+use stead_machine::EngineError;
 
 /// How long a program that was killed may take to be gone.
 const GONE: Duration = Duration::from_secs(10);
@@ -51,8 +51,8 @@ impl Run<'_> {
         if let Some(claim) = self.claim {
             claim.note(&program, child.id(), self.killable);
         }
-        let handle = Pid::from_raw(child.id().cast_signed())
-            .map(|pid| pidfd_open(pid, PidfdFlags::empty()));
+        let handle =
+            Pid::from_raw(child.id().cast_signed()).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
         let (input, mut stdin) = (self.input, child.stdin.take());
         let (send, receive) = mpsc::channel();
         std::thread::Builder::new()

@@ -6,11 +6,10 @@
 
 use super::files::{self, failed};
 use super::place::Place;
+use super::running::{lives, started};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
-use super::running::{lives, started};
-use stead_machine::EngineError;
 use std::fs::File;
 use std::io::{Seek, Write};
 use std::os::unix::fs::MetadataExt;
@@ -18,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::mpsc;
 use std::time::Duration;
+use stead_machine::EngineError;
 
 /// How long whoever works on a machine is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -58,7 +58,9 @@ impl Claim {
             .spawn(move || drop(send.send(Self::open(&at, &owned, FlockOperation::LockExclusive))))
             .map_err(failed("wait for the machine"))?;
         match receive.recv_timeout(PATIENCE) {
-            Ok(claim) => claim?.ok_or_else(|| EngineError::Failed("its lock is not to be had".into())),
+            Ok(claim) => {
+                claim?.ok_or_else(|| EngineError::Failed("its lock is not to be had".into()))
+            }
             Err(_) => Err(EngineError::NotNow(busy(&place.claim(name), name))),
         }
     }
@@ -90,7 +92,8 @@ impl Claim {
                 Err(e) => return Err(failed(format!("lock {}", path.display()))(e.into())),
             }
             // Not one that was removed meanwhile.
-            let same = |there: std::fs::Metadata| file.metadata().is_ok_and(|m| m.ino() == there.ino());
+            let same =
+                |there: std::fs::Metadata| file.metadata().is_ok_and(|m| m.ino() == there.ino());
             if path.metadata().is_ok_and(same) {
                 file.set_len(0).map_err(failed(path.display()))?;
                 return Ok(Some(Claim { file, path }));

@@ -3,10 +3,10 @@
 use super::bounded::Run;
 use super::claim::Claim;
 use super::files::failed;
-use stead_machine::EngineError;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
+use stead_machine::EngineError;
 
 /// Copies everything in a folder with owners, modes, times, links and attributes; blocks are shared where the file
 /// system can.
@@ -30,7 +30,10 @@ pub fn all(from: &Path, to: &Path, claim: &Claim) -> Result<(), EngineError> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(EngineError::Failed(format!("copy a layer: {}", said.lines().next().unwrap_or("cp failed"))))
+    Err(EngineError::Failed(format!(
+        "copy a layer: {}",
+        said.lines().next().unwrap_or("cp failed")
+    )))
 }
 
 /// How much is in a folder, for people.

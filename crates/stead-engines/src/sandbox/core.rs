@@ -5,13 +5,13 @@ use super::made::{self, Made, disk_of};
 use super::place::Place;
 use super::state::{Store, read_state};
 use super::{Programs, disk, files, identity, image, running, still};
+use std::sync::{Mutex, PoisonError};
 use stead_box::cgroup;
 use stead_box::cgroup::Probe;
 use stead_box::spec::{Limits, Running};
 use stead_machine::engine::Result;
 use stead_machine::model::Wanted;
 use stead_machine::{EngineError, Steps};
-use std::sync::{Mutex, PoisonError};
 
 /// The engine, without its trait.
 pub struct Core {

@@ -3,12 +3,12 @@
 use super::files::failed;
 use super::identity::is_white_out;
 use rustix::fs::getxattr;
-use stead_machine::EngineError;
-use stead_machine::model::{Change, ChangeKind};
 use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use stead_machine::EngineError;
+use stead_machine::model::{Change, ChangeKind};
 
 /// What Stead itself writes into every state.
 const OWN: [&str; 6] =
@@ -25,7 +25,9 @@ pub fn diff(layers: &[PathBuf], base: &[PathBuf]) -> Result<Vec<Change>, EngineE
             if OWN.iter().any(|own| path.starts_with(own)) {
                 return false;
             }
-            if found.contains_key(path) && !meta.is_dir() || closed.iter().any(|c| path.starts_with(c)) {
+            if found.contains_key(path) && !meta.is_dir()
+                || closed.iter().any(|c| path.starts_with(c))
+            {
                 return false;
             }
             let before = look(base, path);
@@ -182,9 +184,6 @@ mod tests {
         let changes = diff(&[top, frozen], &[cover, base]).unwrap();
         let told: Vec<String> =
             changes.iter().map(|c| format!("{:?} {}", c.kind, c.path.display())).collect();
-        assert_eq!(
-            told,
-            ["Changed /etc/a", "Deleted /etc/b", "Added /root", "Added /root/secret"]
-        );
+        assert_eq!(told, ["Changed /etc/a", "Deleted /etc/b", "Added /root", "Added /root/secret"]);
     }
 }

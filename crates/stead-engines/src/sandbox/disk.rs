@@ -4,11 +4,11 @@ use super::bounded::Run;
 use super::claim::Claim;
 use super::files::{self, failed};
 use super::place::Place;
-use stead_machine::EngineError;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+use stead_machine::EngineError;
 
 /// Less than this is no file system worth having.
 pub const LEAST: u64 = 16 << 20;

@@ -5,12 +5,12 @@ use super::made;
 use super::state::{layer_path, read_state};
 use super::{Sandbox, diff, disk};
 use async_trait::async_trait;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use stead_box::net;
 use stead_machine::engine::{Engine, Exec, Result};
 use stead_machine::model::{Abilities, Ability, Change, Observed, Remark, Snapshot, Wanted};
 use stead_machine::{EngineError, Steps};
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
 
 impl Sandbox {
     async fn blocking<T: Send + 'static>(
@@ -46,7 +46,9 @@ impl Engine for Sandbox {
             snapshots: Ability::Yes,
             live_snapshots: match self.core.can_limit() {
                 Ok(()) => Ability::Yes,
-                Err(why) => Ability::No(format!("its processes cannot be made to stand still: {why}")),
+                Err(why) => {
+                    Ability::No(format!("its processes cannot be made to stand still: {why}"))
+                }
             },
             memory_snapshots: Ability::No(
                 "the memory of processes that share this host's kernel cannot be kept".into(),
@@ -239,7 +241,9 @@ fn remarks(core: &Core, wanted: &Wanted) -> Vec<Remark> {
         ));
     }
     let limits = made::limits(declared);
-    if limits != stead_box::spec::Limits::default() && let Err(why) = core.can_limit_these(&limits) {
+    if limits != stead_box::spec::Limits::default()
+        && let Err(why) = core.can_limit_these(&limits)
+    {
         refuse(format!("memory, cpus, processes: {why}"));
     }
     for share in &declared.shares {

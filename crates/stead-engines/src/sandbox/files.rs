@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use stead_machine::EngineError;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use stead_machine::EngineError;
 
 /// An error of this file system, with what was tried.
 pub fn failed(what: impl std::fmt::Display) -> impl FnOnce(io::Error) -> EngineError {
@@ -123,9 +123,8 @@ pub fn names(folder: &Path) -> Result<Vec<String>, EngineError> {
     };
     let mut names = Vec::new();
     for entry in entries {
-        let entry = entry.map_err(|e| {
-            EngineError::Unreachable(format!("read {}: {e}", folder.display()))
-        })?;
+        let entry = entry
+            .map_err(|e| EngineError::Unreachable(format!("read {}: {e}", folder.display())))?;
         names.extend(entry.file_name().into_string());
     }
     names.sort();

@@ -1,14 +1,14 @@
 //! Who a machine is, written into its state: always into an empty topmost layer, in which nobody inside has planted anything.
 
 use super::files::failed;
-use super::state::{Layer, layer_path};
 use super::place::Place;
+use super::state::{Layer, layer_path};
 use rustix::fs::{FileType, Mode, XattrFlags, makedev, mknodat, setxattr};
-use stead_machine::EngineError;
-use stead_machine::model::Wanted;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use stead_machine::EngineError;
+use stead_machine::model::Wanted;
 
 /// Gives the state whose empty topmost layer this is the identity of a machine.
 ///
@@ -71,13 +71,8 @@ pub fn is_white_out(meta: &std::fs::Metadata) -> bool {
 }
 
 fn white_out(path: &Path) -> Result<(), EngineError> {
-    let made = mknodat(
-        rustix::fs::CWD,
-        path,
-        FileType::CharacterDevice,
-        Mode::empty(),
-        makedev(0, 0),
-    );
+    let made =
+        mknodat(rustix::fs::CWD, path, FileType::CharacterDevice, Mode::empty(), makedev(0, 0));
     match made {
         Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
         Err(e) => Err(failed(format!("hide {}", path.display()))(e.into())),

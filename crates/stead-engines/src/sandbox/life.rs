@@ -5,14 +5,14 @@ use super::claim::Claim;
 use super::core::Core;
 use super::state::{self, read_state};
 use super::{disk, files, made, running};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
 use stead_box::spec::Base;
 use stead_box::{cgroup, hide};
 use stead_machine::engine::Result;
 use stead_machine::model::Wanted;
 use stead_machine::{EngineError, Steps};
-use std::path::PathBuf;
-use std::process::Command;
-use std::time::Duration;
 
 /// Seconds that processes inside have to end.
 const GRACE: u32 = 5;

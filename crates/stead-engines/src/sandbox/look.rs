@@ -2,8 +2,8 @@
 
 use super::core::Core;
 use super::made;
-use super::state::{machines, read_state};
 use super::running;
+use super::state::{machines, read_state};
 use stead_machine::engine::Result;
 use stead_machine::model::{Observed, Phase};
 

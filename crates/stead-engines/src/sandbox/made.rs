@@ -4,12 +4,12 @@ use super::place::{Place, hash};
 use super::state::{State, layer_path};
 use super::{Programs, files};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use stead_box::spec::{Base, Bind, Ids, Limits, Net, Peer, Spec, Upper};
 use stead_file::declared::{Egress, Machine};
 use stead_machine::EngineError;
 use stead_machine::model::Wanted;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 /// The first id of the first machine's range: the last ranges that no other program hands out by itself
 /// (systemd's page on users and groups: 1879048192 to 2147483647 are unused).
@@ -97,7 +97,9 @@ pub fn check_number(number: u32) -> Result<(), String> {
     if number <= MOST {
         return Ok(());
     }
-    Err(format!("there are ids for {MOST} sandboxes on a host, and this is number {number}: destroy others first"))
+    Err(format!(
+        "there are ids for {MOST} sandboxes on a host, and this is number {number}: destroy others first"
+    ))
 }
 
 /// The limits of a machine.

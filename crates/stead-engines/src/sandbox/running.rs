@@ -108,12 +108,7 @@ pub fn start(programs: &Programs, spec: &Spec, claim: &Claim) -> Result<Running,
 ///
 /// # Errors
 /// If it goes on.
-pub fn stop(
-    programs: &Programs,
-    run: &Path,
-    grace: u32,
-    claim: &Claim,
-) -> Result<(), EngineError> {
+pub fn stop(programs: &Programs, run: &Path, grace: u32, claim: &Claim) -> Result<(), EngineError> {
     if !run.join("run.json").exists() {
         return Ok(());
     }

@@ -6,11 +6,11 @@ use super::made::disk_of;
 use super::state::{Kept, Layer, Store, kept, layer_path};
 use super::still::Still;
 use super::{copy, disk, files, identity};
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 use stead_machine::engine::Result;
 use stead_machine::model::{Consistency, Snapshot, Wanted};
 use stead_machine::{EngineError, Steps};
-use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 impl Core {
     pub fn snapshot(

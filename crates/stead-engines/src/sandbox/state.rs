@@ -9,11 +9,11 @@ use super::place::Place;
 use super::{files, made};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
-use stead_machine::EngineError;
-use stead_machine::model::Snapshot;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use stead_machine::EngineError;
+use stead_machine::model::Snapshot;
 
 /// Frozen layers that a state may have: the kernel's overlay takes 500.
 pub const DEEPEST: usize = 400;
@@ -141,7 +141,8 @@ impl<'a> Store<'a> {
     /// # Errors
     /// If it is not there or cannot be read.
     pub fn state(&self, name: &str) -> Result<State, EngineError> {
-        read_state(self.place, name)?.ok_or_else(|| EngineError::NotFound(format!("state of \"{name}\"")))
+        read_state(self.place, name)?
+            .ok_or_else(|| EngineError::NotFound(format!("state of \"{name}\"")))
     }
 
     /// Writes a state down.
@@ -276,8 +277,8 @@ fn pool_path(place: &Place, disk: Option<&str>) -> PathBuf {
 }
 
 fn is_empty(folder: &Path) -> Result<bool, EngineError> {
-    let mut entries = std::fs::read_dir(folder)
-        .map_err(files::failed(format!("read {}", folder.display())))?;
+    let mut entries =
+        std::fs::read_dir(folder).map_err(files::failed(format!("read {}", folder.display())))?;
     Ok(entries.next().is_none())
 }
 

@@ -2,10 +2,10 @@
 
 use super::place::Place;
 use super::{files, running};
+use std::path::{Path, PathBuf};
 use stead_box::cgroup::{self, CgroupError};
 use stead_box::spec::Running;
 use stead_machine::EngineError;
-use std::path::{Path, PathBuf};
 
 /// A machine that stands still until this is dropped. Its mark is there before it does and goes after it goes on, so that
 /// whoever works on the machine next, after this program was killed, lets it go on.

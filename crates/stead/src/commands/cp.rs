@@ -106,7 +106,8 @@ fn unpack(from: impl std::io::Read, to: &Path) -> Result<(), Failure> {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
             _ => PathBuf::from("."),
         };
-        let name = last(to).ok_or_else(|| Failure::misused(format!("{} has no name", to.display())))?;
+        let name =
+            last(to).ok_or_else(|| Failure::misused(format!("{} has no name", to.display())))?;
         (folder, Some(name))
     };
     let mut archive = tar::Archive::new(std::io::BufReader::with_capacity(1 << 16, from));
@@ -119,12 +120,15 @@ fn unpack(from: impl std::io::Read, to: &Path) -> Result<(), Failure> {
             continue;
         }
         if !entry.unpack_in(beside.path())? {
-            return Err(Failure::failed("the machine sent a path that leads elsewhere: nothing more is unpacked"));
+            return Err(Failure::failed(
+                "the machine sent a path that leads elsewhere: nothing more is unpacked",
+            ));
         }
     }
     for entry in std::fs::read_dir(beside.path())? {
         let entry = entry?;
-        let name = rename.clone().unwrap_or_else(|| entry.file_name().to_string_lossy().into_owned());
+        let name =
+            rename.clone().unwrap_or_else(|| entry.file_name().to_string_lossy().into_owned());
         place(&entry.path(), &folder.join(name))?;
     }
     Ok(())
@@ -170,7 +174,9 @@ mod tests {
 
     #[test]
     fn ends() {
-        assert!(matches!(end("box:/etc"), End::In { machine, path } if machine == "box" && path == "/etc"));
+        assert!(
+            matches!(end("box:/etc"), End::In { machine, path } if machine == "box" && path == "/etc")
+        );
         assert!(matches!(end("box:"), End::In { path, .. } if path == "."));
         assert!(matches!(end("./a:b"), End::Here(_)));
         assert!(matches!(end("/a:b"), End::Here(_)));

@@ -11,15 +11,15 @@ use stead_steward::machines::api;
 
 pub fn exec(args: &Exec) -> Outcome {
     let steward = Steward::of_user()?;
-    let command =
-        command(&steward, &args.machine, args.cwd.as_deref(), &args.env, &args.command)?;
+    let command = command(&steward, &args.machine, args.cwd.as_deref(), &args.env, &args.command)?;
     become_it(command)
 }
 
 pub fn shell(args: &Shell) -> Outcome {
     let steward = Steward::of_user()?;
     // The best shell that is there; a login shell, so that it is set up as people expect.
-    let script = "for shell in bash zsh sh; do command -v $shell >/dev/null && exec $shell -l; done";
+    let script =
+        "for shell in bash zsh sh; do command -v $shell >/dev/null && exec $shell -l; done";
     let words = ["/bin/sh", "-c", script].map(String::from);
     let term = std::env::var("TERM").unwrap_or_else(|_| "xterm-256color".into());
     let env = [("TERM".to_owned(), term)];

@@ -32,8 +32,10 @@ pub fn ready(steward: &Steward, name: &str, json: bool) -> Result<api::Shown, Fa
             work::quietly(steward, Method::POST, &up, None::<&()>, json)?;
             steward.get(&path(name))
         }
-        Phase::Partial(why) => Err(Failure::failed(format!("machine \"{name}\" is not whole: {why}"))
-            .help(format!("stead up {name} finishes it, stead destroy {name} removes it"))),
+        Phase::Partial(why) => {
+            Err(Failure::failed(format!("machine \"{name}\" is not whole: {why}"))
+                .help(format!("stead up {name} finishes it, stead destroy {name} removes it")))
+        }
         Phase::Unknown(why) => {
             Err(Failure::failed(format!("what machine \"{name}\" does cannot be told: {why}")))
         }

@@ -21,17 +21,15 @@ pub fn init(args: &Init) -> Outcome {
     let name = std::path::absolute(&folder)?
         .file_name()
         .map_or_else(|| "home".to_owned(), |name| name.to_string_lossy().into_owned());
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&path)
-        .map_err(|e| match e.kind() {
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path).map_err(
+        |e| match e.kind() {
             std::io::ErrorKind::AlreadyExists => {
                 Failure::failed(format!("{} is there already", path.display()))
                     .help("stead plan shows what it would change")
             }
             _ => Failure::failed(format!("cannot write {}: {e}", path.display())),
-        })?;
+        },
+    )?;
     file.write_all(::stead_file::init(&name).as_bytes())?;
     print(format!("{}\n", path.display()).as_bytes())?;
     Ok(0)
@@ -76,10 +74,7 @@ fn status(plan: &Plan) -> u8 {
 }
 
 /// Reads the file and asks the steward what would change.
-fn look(
-    file: Option<&std::path::Path>,
-    only: &[String],
-) -> Result<(api::Declared, Plan), Failure> {
+fn look(file: Option<&std::path::Path>, only: &[String]) -> Result<(api::Declared, Plan), Failure> {
     let file = stead_file::read(file)?;
     for name in only {
         if !file.declaration.machines.contains_key(name) {
@@ -89,11 +84,8 @@ fn look(
                 .help(format!("it declares: {}", declared.join(", "))));
         }
     }
-    let body = api::Declared {
-        declaration: file.declaration,
-        owner: file.owner,
-        only: only.to_vec(),
-    };
+    let body =
+        api::Declared { declaration: file.declaration, owner: file.owner, only: only.to_vec() };
     let steward = Steward::of_user()?;
     let plan: Plan = steward.post("/v1/plan", &body)?;
     Ok((body, plan))

@@ -6,13 +6,13 @@ use crate::failure::{Failure, Outcome};
 use crate::steward::Steward;
 use serde_json::json;
 use std::io::Write;
+use std::sync::Arc;
+use stead_engines::sandbox::{self, Sandbox};
+use stead_gate::Setup;
 use stead_hold::clock::now_ms;
 use stead_hold::folder::Places;
 use stead_hold::launch;
-use stead_engines::sandbox::{self, Sandbox};
-use stead_gate::Setup;
 use stead_machine::Engine;
-use std::sync::Arc;
 use stead_steward::unit::{self, Scope};
 
 pub fn run(command: &Command) -> Outcome {
@@ -72,14 +72,12 @@ fn serve(background: bool) -> Outcome {
 /// All that a steward serves: this is where engines are chosen.
 fn setup(places: Places) -> Setup {
     let hold_program = launch::program();
-    let programs =
-        sandbox::Programs { sandbox: sandbox::program(), hold: hold_program.clone() };
+    let programs = sandbox::Programs { sandbox: sandbox::program(), hold: hold_program.clone() };
     let engines: Vec<Arc<dyn Engine>> =
         vec![Arc::new(Sandbox::new(&places.data, &places.runtime, programs))];
     let (data, runtime) = (places.data.clone(), places.runtime.clone());
-    let ways = move |name: &str| {
-        sandbox::run_folder(&data, &runtime, name).join(stead_box::net::SOCKET)
-    };
+    let ways =
+        move |name: &str| sandbox::run_folder(&data, &runtime, name).join(stead_box::net::SOCKET);
     Setup { places, hold_program, engines, bridge: sandbox::bridge(), ways: Arc::new(ways) }
 }
 

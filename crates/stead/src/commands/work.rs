@@ -8,11 +8,11 @@ use hyper::Method;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use serde_json::Value;
-use stead_machine::operation::{Event, EventKind, OperationStatus};
-use stead_steward::machines::Line;
 use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::time::Duration;
+use stead_machine::operation::{Event, EventKind, OperationStatus};
+use stead_steward::machines::Line;
 
 /// How often a spinner turns.
 const TURN: Duration = Duration::from_millis(120);
