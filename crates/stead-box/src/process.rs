@@ -35,9 +35,9 @@ pub fn handle(pid: i32, start: u64) -> Result<Option<OwnedFd>> {
         Err(e) => return Err(e).tried(|| format!("process {pid}")),
     };
     // The handle comes first: what is read then is of the process behind it, or of nobody.
-    let lives = start_time(pid).is_ok_and(|found| found == start)
-        && !wait_end(fd.as_fd(), Some(Duration::ZERO))?;
-    Ok(lives.then_some(fd))
+    let is = start_time(pid).is_ok_and(|found| found == start);
+    // One that has ended may stay in the list until somebody takes it in.
+    Ok((is && !wait_end(fd.as_fd(), Some(Duration::ZERO))?).then_some(fd))
 }
 
 /// Waits until the process behind `pidfd` has ended. `false` if `limit` was over first.

@@ -5,6 +5,7 @@ mod common;
 use async_trait::async_trait;
 use common::Place;
 use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 use stead_engines::sandbox::Sandbox;
 use stead_file::declared::Machine;
@@ -40,6 +41,11 @@ impl Bench for SandboxBench {
 
     async fn residue(&self) -> Vec<String> {
         self.place.residue()
+    }
+
+    fn base_files(&self, _: &str) -> Vec<PathBuf> {
+        let of_everybody = ["/etc/motd", "/etc/shells", "/etc/login.defs", "/etc/profile"];
+        common::base_files().unwrap_or_else(|| of_everybody.map(PathBuf::from).to_vec())
     }
 }
 

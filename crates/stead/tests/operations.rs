@@ -87,6 +87,16 @@ impl Machines {
     }
 
     fn kill_stewards(&self) {
+        // One that has killed itself runs no program any more and may still listen; its lock names it.
+        let lock = self.world.places().data.join("steward.lock");
+        let named = std::fs::read_to_string(lock).ok().and_then(|pid| pid.trim().parse().ok());
+        let is_ours = |pid: &i32| {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            name.trim() == "stead"
+        };
+        if let Some(pid) = named.filter(is_ours) {
+            kill_and_wait(pid, 9);
+        }
         // One that is just being started is two processes, one after the other.
         loop {
             let found = processes(&self.world.programs().join("stead"));

@@ -13,6 +13,16 @@ use stead_machine::model::Wanted;
 /// Says where the programs are, for a test binary that was copied.
 const PROGRAMS: &str = "STEAD_TEST_PROGRAMS";
 
+/// Names a folder of this host whose files belong to the user with few rights: of the rest of the base such a user
+/// changes nothing.
+const BASE: &str = "STEAD_TEST_BASE";
+
+/// Files of the base that may be changed inside.
+pub fn base_files() -> Option<Vec<PathBuf>> {
+    let base = PathBuf::from(std::env::var_os(BASE)?);
+    Some(["one", "two"].map(|name| base.join(name)).to_vec())
+}
+
 /// Folders of one test's own, with numbers for its machines.
 pub struct Place {
     pub dir: tempfile::TempDir,
@@ -154,11 +164,22 @@ pub fn again_as_nobody(but: &str) {
     let tests = dir.path().join("tests");
     std::fs::copy(std::env::current_exe().unwrap(), &tests).unwrap();
     std::os::unix::fs::chown(dir.path(), Some(65534), Some(65534)).unwrap();
+    let base = tempfile::Builder::new().prefix("stead-test-").tempdir_in("/usr/local").unwrap();
+    for name in ["", "one", "two"] {
+        let path = base.path().join(name);
+        if !name.is_empty() {
+            std::fs::write(&path, "of the base\n").unwrap();
+        }
+        std::os::unix::fs::chown(&path, Some(65534), Some(65534)).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
+    }
     let output = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .arg(&tests)
         .args(["--test-threads=1", "--nocapture", "--skip", but])
         .env(PROGRAMS, dir.path())
+        .env(BASE, base.path())
         .env("HOME", dir.path())
         .env("RUST_BACKTRACE", "0")
         .current_dir(dir.path())
