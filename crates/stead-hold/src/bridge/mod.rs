@@ -22,7 +22,7 @@ use serde_json::Value;
 use start::Starting;
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use stead_wire::bridge::{
     Answer, Ask, Asked, Event, FromBridge, Hello, MAX_DATA, Move, SPOKEN, ToBridge,
@@ -97,7 +97,7 @@ struct Bridge {
 /// If the folders cannot be used, or what comes is not the protocol.
 pub fn serve(options: Options, input: OwnedFd, output: OwnedFd) -> Result<(), BridgeError> {
     options.places.create()?;
-    let watch = Watch::new(&options.places)?;
+    let watch = Watch::new(&options.places);
     let stream = Stream::new(input, output)?;
     let mut bridge = Bridge {
         options,
@@ -165,7 +165,9 @@ impl Bridge {
         }
         let out = if self.stream.backlog() > 0 { PollFlags::OUT } else { PollFlags::empty() };
         add(Token::Output, self.stream.output(), out);
-        add(Token::Folders, self.watch.as_fd(), PollFlags::IN);
+        if let Some(folders) = self.watch.folders() {
+            add(Token::Folders, folders, PollFlags::IN);
+        }
         for fd in self.watch.holds() {
             add(Token::Hold, fd, PollFlags::IN);
         }
@@ -251,6 +253,7 @@ impl Bridge {
 
     fn on_ask(&mut self, asked: Asked) {
         let places = &self.options.places;
+        self.watch.look_unwatched(places);
         let id = asked.id;
         let done = |result: Result<(), String>| result.map(|()| Value::Null);
         let result = match asked.ask {
@@ -364,6 +367,7 @@ impl Bridge {
                     let asked = self.starts.swap_remove(at).asked();
                     // The session's note goes first: whoever has the answer finds it known.
                     let _ = self.watch.look(&self.options.places);
+                    self.watch.look_unwatched(&self.options.places);
                     self.tell_changes();
                     self.answer(asked, result.map(|run| serde_json::to_value(run).expect("plain")));
                 }

@@ -6,10 +6,9 @@ use crate::launch;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io;
+use std::io::{self, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 use stead_wire::bridge::{Event, MAX_MESSAGE, Note, check_id};
 use stead_wire::session::Run;
 
@@ -17,12 +16,30 @@ use stead_wire::session::Run;
 const MAX_NOTE: usize = MAX_MESSAGE / 2;
 
 pub struct Watch {
-    folders: OwnedFd,
-    sessions: i32,
-    holds: i32,
+    /// `None` where the kernel has no more watches to give: then it is looked when something is asked.
+    told: Option<Told>,
     known: BTreeMap<String, Known>,
     ids: HashMap<i32, String>,
     changed: BTreeSet<String>,
+}
+
+/// Where the kernel tells of changes.
+struct Told {
+    folders: OwnedFd,
+    sessions: i32,
+    holds: i32,
+}
+
+impl Told {
+    fn of(places: &Places) -> Result<Self, Errno> {
+        let folders = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        let come = WatchFlags::CREATE | WatchFlags::MOVED_TO;
+        let gone = WatchFlags::DELETE | WatchFlags::MOVED_FROM;
+        let itself = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF | WatchFlags::ONLYDIR;
+        let sessions = inotify::add_watch(&folders, places.sessions(), come | gone | itself)?;
+        let holds = inotify::add_watch(&folders, places.holds(), come | gone | itself)?;
+        Ok(Told { folders, sessions, holds })
+    }
 }
 
 #[derive(Default)]
@@ -34,31 +51,30 @@ struct Known {
 }
 
 impl Watch {
-    /// Watches the folders of these places, and looks at all that is there.
-    pub fn new(places: &Places) -> Result<Self, BridgeError> {
-        let failed = |what: &Path| {
-            let what = what.display().to_string();
-            move |e: Errno| BridgeError::Watch { what, source: e.into() }
-        };
-        let folders = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
-            .map_err(failed(Path::new("folders")))?;
-        let come = WatchFlags::CREATE | WatchFlags::MOVED_TO;
-        let gone = WatchFlags::DELETE | WatchFlags::MOVED_FROM;
-        let itself = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF | WatchFlags::ONLYDIR;
-        let add = |path: &Path| {
-            inotify::add_watch(&folders, path, come | gone | itself).map_err(failed(path))
-        };
-        let (sessions, holds) = (add(&places.sessions())?, add(&places.holds())?);
-        let mut watch = Watch {
-            folders,
-            sessions,
-            holds,
-            known: BTreeMap::new(),
-            ids: HashMap::new(),
-            changed: BTreeSet::new(),
-        };
+    /// Watches the folders of these places, and looks at all that is there. Where they cannot be watched it says so on
+    /// standard error, and [`Watch::look_unwatched`] finds what has changed.
+    pub fn new(places: &Places) -> Self {
+        let told = Told::of(places)
+            .inspect_err(|e| {
+                let _ = writeln!(io::stderr(), "the sessions are not watched: {e}");
+            })
+            .ok();
+        let mut watch =
+            Watch { told, known: BTreeMap::new(), ids: HashMap::new(), changed: BTreeSet::new() };
         watch.look_everywhere(places);
-        Ok(watch)
+        watch
+    }
+
+    /// Looks at all there is if the kernel does not tell of changes.
+    pub fn look_unwatched(&mut self, places: &Places) {
+        if self.told.is_none() {
+            self.look_at_all(places);
+        }
+    }
+
+    /// What tells that something has changed.
+    pub fn folders(&self) -> Option<BorrowedFd<'_>> {
+        self.told.as_ref().map(|told| told.folders.as_fd())
     }
 
     /// The descriptors of the living holds.
@@ -71,6 +87,10 @@ impl Watch {
         for known in self.known.values_mut() {
             known.told = None;
         }
+        self.look_at_all(places);
+    }
+
+    fn look_at_all(&mut self, places: &Places) {
         for folder in places.all_sessions().unwrap_or_default() {
             self.touch(folder.id());
         }
@@ -86,9 +106,11 @@ impl Watch {
 
     /// Takes in what the kernel has told, without waiting.
     pub fn look(&mut self, places: &Places) -> Result<(), BridgeError> {
+        let Some(told) = &self.told else { return Ok(()) };
+        let (sessions, holds) = (told.sessions, told.holds);
         let mut buf = [MaybeUninit::uninit(); 4096];
         let mut seen = Vec::new();
-        let mut reader = inotify::Reader::new(&self.folders, &mut buf);
+        let mut reader = inotify::Reader::new(&told.folders, &mut buf);
         loop {
             match reader.next() {
                 Ok(event) => {
@@ -104,7 +126,7 @@ impl Watch {
             let lost = ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::UNMOUNT;
             if what.contains(ReadFlags::QUEUE_OVERFLOW) {
                 self.look_everywhere(places);
-            } else if watch == self.sessions || watch == self.holds {
+            } else if watch == sessions || watch == holds {
                 if what.intersects(lost) {
                     // The next bridge makes them again and begins from what is there.
                     let what = "the sessions: their folder is gone".to_owned();
@@ -195,20 +217,21 @@ impl Watch {
 
     fn watch_folder(&mut self, id: &str, folder: &Folder) {
         let known = self.known.entry(id.to_owned()).or_default();
+        let Some(told) = &self.told else { return };
         if known.watch.is_some() {
             return;
         }
         let what = WatchFlags::MOVED_TO | WatchFlags::DELETE | WatchFlags::ONLYDIR;
-        if let Ok(watch) = inotify::add_watch(&self.folders, folder.path(), what) {
+        if let Ok(watch) = inotify::add_watch(&told.folders, folder.path(), what) {
             known.watch = Some(watch);
             self.ids.insert(watch, id.to_owned());
         }
     }
 
     fn unwatch(&mut self, known: &Known) {
-        if let Some(watch) = known.watch {
+        if let (Some(told), Some(watch)) = (&self.told, known.watch) {
             self.ids.remove(&watch);
-            let _ = inotify::remove_watch(&self.folders, watch);
+            let _ = inotify::remove_watch(&told.folders, watch);
         }
     }
 
@@ -233,11 +256,5 @@ impl Watch {
             (note.conversation, note.report) = (None, None);
         }
         note
-    }
-}
-
-impl AsFd for Watch {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.folders.as_fd()
     }
 }

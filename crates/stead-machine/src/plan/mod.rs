@@ -63,6 +63,18 @@ pub struct Plan {
     pub counts: Counts,
     /// One entry a machine that is declared, was made from this file, or cannot be told.
     pub machines: Vec<Entry>,
+    /// Declared sessions that are not there and are started once their machines run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sessions: Vec<SessionStart>,
+}
+
+/// A session that is to be started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionStart {
+    /// The session.
+    pub name: String,
+    /// The machine it is started on.
+    pub machine: String,
 }
 
 /// What is to be done to one machine.
@@ -232,19 +244,20 @@ impl Counts {
 
 impl Plan {
     pub(crate) fn of(owner: &str, machines: Vec<Entry>) -> Self {
-        Plan { owner: owner.into(), counts: Counts::of(&machines), machines }
+        Plan { owner: owner.into(), counts: Counts::of(&machines), machines, sessions: Vec::new() }
     }
 
     /// What it says of these machines only.
     #[must_use]
     pub fn only(self, names: &[String]) -> Self {
         let machines = self.machines.into_iter().filter(|entry| names.contains(&entry.name));
-        Plan::of(&self.owner, machines.collect())
+        let sessions = self.sessions.into_iter().filter(|start| names.contains(&start.machine));
+        Plan { sessions: sessions.collect(), ..Plan::of(&self.owner, machines.collect()) }
     }
 
     /// Whether applying it does something.
     pub fn has_changes(&self) -> bool {
-        self.machines.iter().any(|entry| entry.action.is_change())
+        !self.sessions.is_empty() || self.machines.iter().any(|entry| entry.action.is_change())
     }
 
     /// 0 if all is as declared, 1 if a machine cannot be told or what is declared cannot be done, 3 if there are changes.

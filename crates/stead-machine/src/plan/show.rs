@@ -3,8 +3,11 @@
 use super::{Action, Entry, Plan, limits};
 use std::fmt;
 
+const SESSION: &str = "session to start";
+const SESSIONS: &str = "sessions to start";
+
 impl fmt::Display for Plan {
-    /// One line or more a machine that is not as declared, and a line that counts.
+    /// One line or more a machine that is not as declared, one a session to be started, and a line that counts.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.machines.iter().filter(|entry| entry.is_shown());
         let widest = shown.clone().map(|entry| entry.name.chars().count()).max().unwrap_or(0);
@@ -12,6 +15,11 @@ impl fmt::Display for Plan {
             for line in entry.lines(widest) {
                 writeln!(f, "{line}")?;
             }
+        }
+        let names = self.sessions.iter().map(|start| start.name.chars().count());
+        let widest = names.max().unwrap_or(0);
+        for start in &self.sessions {
+            writeln!(f, "+ session {:widest$}  start   on {}", start.name, start.machine)?;
         }
         f.write_str(&self.summary())
     }
@@ -29,6 +37,7 @@ impl Plan {
             part(c.stop, "to stop"),
             part(c.finish, "to finish"),
             part(c.destroy, "to destroy"),
+            part(self.sessions.len(), if self.sessions.len() == 1 { SESSION } else { SESSIONS }),
         ]
         .into_iter()
         .flatten()

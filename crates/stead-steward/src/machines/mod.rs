@@ -2,6 +2,7 @@
 
 pub mod api;
 mod bridges;
+mod declared;
 mod work;
 
 pub use api::Line;
@@ -137,7 +138,9 @@ impl Machines {
             .plan(&declared.declaration, &declared.owner, PATIENCE)
             .await
             .map_err(problem)?;
-        Ok(if declared.only.is_empty() { plan } else { plan.only(&declared.only) })
+        let mut plan = if declared.only.is_empty() { plan } else { plan.only(&declared.only) };
+        plan.sessions = self.missing_sessions(declared, &plan).await;
+        Ok(plan)
     }
 
     /// Does what a plan shows, and then starts the sessions that are declared.
@@ -154,6 +157,9 @@ impl Machines {
             let goes = |entry: &&Entry| matches!(entry.action, Action::Destroy { .. });
             let gone: Vec<String> =
                 ask.plan.machines.iter().filter(goes).map(|entry| entry.name.clone()).collect();
+            let starts = ask.plan.sessions.clone();
+            // Before their machines run: there they would be tried again.
+            machines.remove_stale(&starts).await;
             let mut applying = machines.manager.apply(ask.plan, Selection::All, parallel);
             let mut failed = Vec::new();
             while let Some(event) = applying.next().await {
@@ -173,7 +179,7 @@ impl Machines {
                     machines.tell_sessions(name).await;
                 }
             }
-            failed.extend(machines.declared_sessions(&ask.declared).await);
+            failed.extend(machines.start_sessions(&ask.declared, &starts).await);
             if failed.is_empty() {
                 Ok(serde_json::Value::Null)
             } else {
@@ -181,42 +187,6 @@ impl Machines {
                     .with_help("stead plan shows what is left to do"))
             }
         })
-    }
-
-    /// Starts the declared sessions of machines that run and do not have them. What went wrong, a line each.
-    async fn declared_sessions(&self, declared: &Declared) -> Vec<String> {
-        let mut failed = Vec::new();
-        let there = self.steward.list().await;
-        for (name, session) in &declared.declaration.sessions {
-            let wanted = declared.only.is_empty() || declared.only.contains(&session.machine);
-            if !wanted || there.iter().any(|s| s.name == *name) {
-                continue;
-            }
-            let runs = self.get(&session.machine).await.is_ok_and(|m| m.phase == Phase::Running);
-            if !runs {
-                continue;
-            }
-            let restart = match session.restart.as_str() {
-                "never" => stead_wire::session::Restart::Never,
-                "always" => stead_wire::session::Restart::Always,
-                _ => stead_wire::session::Restart::Resume,
-            };
-            let ask = stead_wire::api::Create {
-                name: Some(name.clone()),
-                machine: Some(session.machine.clone()),
-                agent: session.agent.clone(),
-                command: session.command.clone(),
-                cwd: session.cwd.clone().unwrap_or_default(),
-                env: std::env::vars().collect(),
-                set_env: session.env.clone(),
-                restart,
-                ..stead_wire::api::Create::default()
-            };
-            if let Err(e) = self.steward.create(ask).await {
-                failed.push(format!("session \"{name}\": {e}"));
-            }
-        }
-        failed
     }
 
     /// A machine that runs: as the file declares it, or a scratch machine from defaults.

@@ -359,10 +359,14 @@ impl Machine {
             Ok(Err(BridgeError::Unreachable(why))) => return unknown(&why),
             Err(_) => return unknown("its engine does not answer"),
         };
+        let with_words = |why: &str| match machines.last_words(&self.name) {
+            Some(words) => format!("{why}: {words}"),
+            None => why.to_owned(),
+        };
         let (link, incoming) = match timeout(GREET, Link::open(stream)).await {
             Ok(Ok(opened)) => opened,
-            Ok(Err(why)) => return unknown(&why),
-            Err(_) => return unknown("its bridge does not greet"),
+            Ok(Err(why)) => return unknown(&with_words(&why)),
+            Err(_) => return unknown(&with_words("its bridge does not greet")),
         };
         lock_of(&self.state).notes.clear();
         let listed = async {

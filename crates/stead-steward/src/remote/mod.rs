@@ -54,6 +54,12 @@ pub trait Machines: Send + Sync + 'static {
     /// taken for lost then.
     async fn bridge(&self, machine: &str) -> Result<UnixStream, BridgeError>;
 
+    /// The last line that the latest bridge into this machine has written to its standard error.
+    fn last_words(&self, machine: &str) -> Option<String> {
+        let _ = machine;
+        None
+    }
+
     /// Whether there is such a machine, running or not.
     fn exists(&self, machine: &str) -> bool;
 
