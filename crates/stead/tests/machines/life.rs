@@ -68,8 +68,26 @@ fn sessions_come_back_by_policy_after_a_restart() {
 }
 
 #[test]
+#[ignore = "open: the stream is made again while the machine is stopping, so a life begins in it that is lost at once"]
+fn a_restart_that_takes_its_time_starts_sessions_once() {
+    let world = World::new();
+    world.apply("[machines.a]\n");
+    // It takes a while to say good-bye, so that the loss of the stream is noticed before the machine is up again.
+    let script = "trap 'sleep 1; exit' TERM HUP; echo begun; while :; do sleep 0.1; done";
+    world.ok(&["run", "-m", "a", "-d", "-n", "s", "--", "sh", "-c", script]);
+    world.ok(&["wait", "s", "--for", "begun", "--timeout", "30s"]);
+    for life in 2..5 {
+        world.ok(&["restart", "-m", "a"]);
+        lives(&world, "s", life);
+        world.ok(&["wait", "s", "--for", "begun", "--timeout", "30s"]);
+    }
+}
+
+#[test]
 fn a_sandbox_that_is_killed_is_told_and_comes_up_again() {
     let world = with_sessions();
+    // Whoever reads it has it written down.
+    assert!(world.ok(&["logs", "resume"]).contains("first:resume"));
     kill_and_wait(world.sandbox("a")["init"].as_i64().unwrap() as i32, 9);
     until("the loss is told", || {
         let exit = world.session("never").exit?;

@@ -116,6 +116,6 @@ fn nothing_of_this_environment_goes_in_but_what_is_named() {
     let logs = world.ok(&["logs", "s"]);
     assert!(logs.contains("GIVEN=yes") && logs.contains("OF_THE_MACHINE=yes"), "{logs}");
     assert!(!logs.contains("open-sesame"), "{logs}");
-    let exec = world.sh_ok("a", "env; cat /proc/*/environ");
+    let exec = world.sh_ok("a", "env; cat /proc/*/environ 2>/dev/null || true");
     assert!(exec.contains("OF_THE_MACHINE=yes") && !exec.contains("open-sesame"), "{exec}");
 }
