@@ -290,6 +290,26 @@ fn after_a_reboot_nothing_is_taken_for_running() {
     block(engine.destroy("box", &Steps::none())).unwrap();
 }
 
+/// Also for an ordinary user, whose files of the base belong to others.
+#[test]
+fn what_is_added_is_told() {
+    let _one = one();
+    let place = Place::new();
+    let engine = place.engine();
+    up(&engine, &place.wanted("box", Machine::default()));
+    let of_ours = |engine: &Sandbox| {
+        let mut all = block(engine.diff("box")).unwrap();
+        all.retain(|change| change.path.to_string_lossy().contains("mine"));
+        all.into_iter().map(|c| (c.path.display().to_string(), c.kind)).collect::<Vec<_>>()
+    };
+    assert_eq!(of_ours(&engine), []);
+    assert_eq!(shell(&engine, "box", "mkdir -p /root/mine && echo x >/root/mine/a").0, 0);
+    let added = ["/root/mine", "/root/mine/a"];
+    let added = added.map(|path| (path.to_owned(), stead_machine::model::ChangeKind::Added));
+    assert_eq!(of_ours(&engine), added);
+    block(engine.destroy("box", &Steps::none())).unwrap();
+}
+
 #[test]
 fn long_names_and_too_many_machines() {
     let _one = one();
@@ -418,5 +438,5 @@ fn as_an_ordinary_user() {
         println!("skipped: this is an ordinary user already");
         return;
     }
-    common::again_as_nobody("as_an_ordinary_user");
+    common::again_as_nobody(&["as_an_ordinary_user"]);
 }
