@@ -210,8 +210,8 @@ fn a_copy_that_fails_leaves_nothing_standing_still() {
     let layers = place.data().join("machines/box/disk/layers");
     assert_eq!(std::fs::read_dir(layers).unwrap().count(), 1, "what was copied is left");
     // Grown, it fits.
-    let larger = Machine { disk: Some(Size(192 << 20)), ..wanted.declared.clone() };
-    let larger = Wanted { declared: larger, ..wanted.clone() };
+    let grown = Machine { disk: Some(Size(192 << 20)), ..wanted.declared.clone() };
+    let larger = Wanted { declared: grown, ..wanted.clone() };
     block(engine.change(&wanted, &larger, &Steps::none())).unwrap();
     let kept = block(engine.snapshot("box", "s", "", false, &Steps::none())).unwrap();
     assert_eq!(kept.consistency, Consistency::Crash);
@@ -383,10 +383,10 @@ fn an_orphan_that_holds_a_machine_is_ended() {
     file.lock().unwrap();
     let mut orphan = Command::new("sleep").arg("1000").stdin(Stdio::from(file)).spawn().unwrap();
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", orphan.id())).unwrap();
-    let start = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap();
+    let since = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap();
     // No process has the number of its owner and its start.
     let note = format!(
-        r#"{{"owner":1,"owner_start":1,"program":"sleep","pid":{},"start":{start},"killable":true}}"#,
+        r#"{{"owner":1,"owner_start":1,"program":"sleep","pid":{},"start":{since},"killable":true}}"#,
         orphan.id()
     );
     std::fs::write(&claim, note + "\n").unwrap();

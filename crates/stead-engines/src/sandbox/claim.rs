@@ -20,7 +20,7 @@ use std::time::Duration;
 use stead_machine::EngineError;
 
 /// How long whoever works on a machine is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A machine that nobody else works on.
 pub struct Claim {

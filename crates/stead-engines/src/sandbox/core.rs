@@ -130,13 +130,12 @@ impl Core {
             return Ok(probe.clone());
         }
         let path = self.place.probe();
-        let probe = match files::read(&path) {
-            Ok(Some(probe)) => probe,
-            _ => {
-                let probe = cgroup::probe();
-                files::write(&path, &probe)?;
-                probe
-            }
+        let probe = if let Ok(Some(probe)) = files::read(&path) {
+            probe
+        } else {
+            let probe = cgroup::probe();
+            files::write(&path, &probe)?;
+            probe
         };
         *probed = Some(probe.clone());
         Ok(probe)

@@ -13,7 +13,7 @@ use stead_machine::EngineError;
 /// Less than this is no file system worth having.
 pub const LEAST: u64 = 16 << 20;
 /// How long mounting may take.
-const MOUNTING: Duration = Duration::from_secs(60);
+const MOUNTING: Duration = Duration::from_mins(1);
 /// How long checking, growing or making a file system may take.
 const WORKING: Duration = Duration::from_hours(1);
 

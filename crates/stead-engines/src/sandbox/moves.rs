@@ -160,18 +160,20 @@ impl Core {
         disk: Option<&str>,
         claim: &Claim,
     ) -> Result<Vec<Layer>> {
-        let mut copies = Vec::new();
+        let mut made = Vec::new();
         for layer in layers {
-            let copied = store.layer(disk).and_then(|copy| {
-                copies.push(copy.clone());
+            let done = store.layer(disk).and_then(|copy| {
+                made.push(copy.clone());
                 let fs = |layer| layer_path(&self.place, layer).join("fs");
                 copy::all(&fs(layer), &fs(&copy), claim)
             });
-            if let Err(e) = copied {
-                copies.iter().for_each(|copy| store.discard(copy));
+            if let Err(e) = done {
+                for copy in &made {
+                    store.discard(copy);
+                }
                 return Err(e);
             }
         }
-        Ok(copies)
+        Ok(made)
     }
 }

@@ -13,7 +13,7 @@ use stead_machine::EngineError;
 /// The file in a run folder that says which cover is in use.
 pub const COVER: &str = "cover.json";
 /// How long a start may take, and a stop beyond the time that processes inside have.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What `stead-box start` prints.
 #[derive(Deserialize)]

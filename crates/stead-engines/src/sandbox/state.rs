@@ -256,7 +256,7 @@ pub fn kept(place: &Place, machine: &str) -> Result<Vec<Kept>, EngineError> {
     let folder = place.snapshots(machine);
     let mut all: Vec<Kept> = Vec::new();
     for name in files::names(&folder)? {
-        if name.ends_with(".json") {
+        if Path::new(&name).extension().is_some_and(|e| e == "json") {
             all.extend(files::read::<Kept>(&folder.join(name))?);
         }
     }
