@@ -210,8 +210,8 @@ fn a_copy_that_fails_leaves_nothing_standing_still() {
     let layers = place.data().join("machines/box/disk/layers");
     assert_eq!(std::fs::read_dir(layers).unwrap().count(), 1, "what was copied is left");
     // Grown, it fits.
-    let larger = Machine { disk: Some(Size(192 << 20)), ..wanted.declared.clone() };
-    let larger = Wanted { declared: larger, ..wanted.clone() };
+    let grown = Machine { disk: Some(Size(192 << 20)), ..wanted.declared.clone() };
+    let larger = Wanted { declared: grown, ..wanted.clone() };
     block(engine.change(&wanted, &larger, &Steps::none())).unwrap();
     let kept = block(engine.snapshot("box", "s", "", false, &Steps::none())).unwrap();
     assert_eq!(kept.consistency, Consistency::Crash);
@@ -290,6 +290,26 @@ fn after_a_reboot_nothing_is_taken_for_running() {
     block(engine.destroy("box", &Steps::none())).unwrap();
 }
 
+/// Also for an ordinary user, whose files of the base belong to others.
+#[test]
+fn what_is_added_is_told() {
+    let _one = one();
+    let place = Place::new();
+    let engine = place.engine();
+    up(&engine, &place.wanted("box", Machine::default()));
+    let of_ours = |engine: &Sandbox| {
+        let mut all = block(engine.diff("box")).unwrap();
+        all.retain(|change| change.path.to_string_lossy().contains("mine"));
+        all.into_iter().map(|c| (c.path.display().to_string(), c.kind)).collect::<Vec<_>>()
+    };
+    assert_eq!(of_ours(&engine), []);
+    assert_eq!(shell(&engine, "box", "mkdir -p /root/mine && echo x >/root/mine/a").0, 0);
+    let added = ["/root/mine", "/root/mine/a"];
+    let added = added.map(|path| (path.to_owned(), stead_machine::model::ChangeKind::Added));
+    assert_eq!(of_ours(&engine), added);
+    block(engine.destroy("box", &Steps::none())).unwrap();
+}
+
 #[test]
 fn long_names_and_too_many_machines() {
     let _one = one();
@@ -363,10 +383,10 @@ fn an_orphan_that_holds_a_machine_is_ended() {
     file.lock().unwrap();
     let mut orphan = Command::new("sleep").arg("1000").stdin(Stdio::from(file)).spawn().unwrap();
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", orphan.id())).unwrap();
-    let start = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap();
+    let since = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap();
     // No process has the number of its owner and its start.
     let note = format!(
-        r#"{{"owner":1,"owner_start":1,"program":"sleep","pid":{},"start":{start},"killable":true}}"#,
+        r#"{{"owner":1,"owner_start":1,"program":"sleep","pid":{},"start":{since},"killable":true}}"#,
         orphan.id()
     );
     std::fs::write(&claim, note + "\n").unwrap();
@@ -418,5 +438,5 @@ fn as_an_ordinary_user() {
         println!("skipped: this is an ordinary user already");
         return;
     }
-    common::again_as_nobody("as_an_ordinary_user");
+    common::again_as_nobody(&["as_an_ordinary_user"]);
 }

@@ -100,7 +100,9 @@ impl Machines {
         // One that is just being started is two processes, one after the other.
         loop {
             let found = processes(&self.world.programs().join("stead"));
-            found.iter().for_each(|pid| kill_and_wait(*pid, 9));
+            for pid in &found {
+                kill_and_wait(*pid, 9);
+            }
             if found.is_empty() {
                 return;
             }
