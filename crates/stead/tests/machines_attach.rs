@@ -20,7 +20,7 @@ fn a_terminal_stays_at_its_session_when_the_steward_is_killed() {
         return;
     }
     world.ok(&["run", "-m", "scratch", "-d", "-n", "s", "--", "sh", "-c", "echo begun; exec cat"]);
-    let mut terminal = world.terminal(&["attach", "s"]);
+    let terminal = world.terminal(&["attach", "s"]);
     terminal.wait_for("begun");
     for round in 0..3 {
         world.kill_steward();
