@@ -144,7 +144,6 @@ impl Core {
             return Ok(probe.clone());
         }
         let path = self.place.probe();
-<<<<<<< HEAD
         let all = Limits { memory: Some(1), cpus: Some(1), processes: Some(1) };
         let probe = match files::read::<Probe>(&path) {
             Ok(Some(probe)) if probe.covers(&all).is_ok() => probe,
@@ -156,14 +155,6 @@ impl Core {
                 }
                 probe
             }
-=======
-        let probe = if let Ok(Some(probe)) = files::read(&path) {
-            probe
-        } else {
-            let probe = cgroup::probe();
-            files::write(&path, &probe)?;
-            probe
->>>>>>> w-ops
         };
         *probed = Some(probe.clone());
         Ok(probe)

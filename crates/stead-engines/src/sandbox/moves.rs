@@ -163,20 +163,12 @@ impl Core {
         let mut made = Vec::new();
         for layer in layers {
             let done = store.layer(disk).and_then(|copy| {
-<<<<<<< HEAD
-                copies.push(copy.clone());
-=======
                 made.push(copy.clone());
->>>>>>> w-ops
                 let fs = |layer| layer_path(&self.place, layer).join("fs");
                 copy::all(&fs(layer), &fs(&copy), claim)
             });
             if let Err(e) = done {
-<<<<<<< HEAD
-                for copy in &copies {
-=======
                 for copy in &made {
->>>>>>> w-ops
                     store.discard(copy);
                 }
                 return Err(e);

@@ -81,11 +81,7 @@ impl Place {
                 let kept = ["machine.json", ".lock"].iter().any(|k| name == *k);
                 let empty = std::fs::read_dir(self.dir.path().join(folder).join(&name))
                     .is_ok_and(|mut entries| entries.next().is_none());
-<<<<<<< HEAD
-                if !(kept || folder == "data/machines" && empty) {
-=======
                 if !kept && (folder != "data/machines" || !empty) {
->>>>>>> w-ops
                     all.push(format!("{folder}/{}", name.display()));
                 }
             }
