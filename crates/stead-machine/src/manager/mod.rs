@@ -191,6 +191,10 @@ impl Manager {
         snapshot: Option<&str>,
         to: &str,
     ) -> Result<Operation, Error> {
+        Records::check_name(to)?;
+        if from == to {
+            return Err(Error::Name(format!("there is a machine {to} already")));
+        }
         let task = Task::Clone { from: from.into(), snapshot: snapshot.map(Into::into) };
         self.operate(Kind::Clone, &[to, from], task).await
     }

@@ -45,16 +45,25 @@ impl Records {
         self.claim_pending(name, claim, None)
     }
 
+    /// Whether a machine can have this name.
+    ///
+    /// # Errors
+    /// If it breaks the rule for names.
+    pub fn check_name(name: &str) -> Result<(), Error> {
+        if valid_name(name) {
+            return Ok(());
+        }
+        let why = "letters, digits, _ and -, at most 63";
+        Err(Error::Name(format!("{name:?} is no name for a machine: {why}")))
+    }
+
     pub(crate) fn claim_pending(
         &self,
         name: &str,
         claim: Claim,
         pending: Option<super::Pending>,
     ) -> Result<Record, Error> {
-        if !valid_name(name) {
-            let why = "letters, digits, _ and -, at most 63";
-            return Err(Error::Name(format!("{name:?} is no name for a machine: {why}")));
-        }
+        Self::check_name(name)?;
         if name == HOST && claim.declared.engine != HOST {
             return Err(Error::Name("host is the name of this computer; choose another".into()));
         }

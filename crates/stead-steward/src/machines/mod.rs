@@ -282,7 +282,11 @@ impl Machines {
     /// # Errors
     /// If there is no such machine, or it cannot be looked at.
     pub async fn goes(&self, name: &str) -> Result<Vec<String>, StewardError> {
-        self.manager.what_goes(name).await.map_err(problem)
+        let mut goes = self.manager.what_goes(name).await.map_err(problem)?;
+        let sessions = self.steward.list().await.into_iter();
+        let running = sessions.filter(|s| s.machine == name && s.exit.is_none());
+        goes.extend(running.map(|session| format!("session {}", session.name)));
+        Ok(goes)
     }
 
     /// Keeps a machine's state.
