@@ -85,7 +85,7 @@ call('mount_setattr', 442, 442, -100, b'/proc/sys', 0, ctypes.create_string_buff
 call('pivot_root', 155, 41, b'/', b'/')
 own = os.open('/proc/self/ns/uts', os.O_RDONLY)
 tell('setns-own', libc.setns(own, 0))
-attempt('ns-init', lambda: tell('setns-init', libc.setns(os.open('/proc/1/ns/net', os.O_RDONLY), 0)))
+attempt('setns-init', lambda: tell('setns-init ', libc.setns(os.open('/proc/1/ns/net', os.O_RDONLY), 0)) or (_ for _ in ()).throw(OSError(errno.EPERM, '')))
 ",
     );
     told.worked("control");
