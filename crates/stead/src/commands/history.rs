@@ -107,7 +107,8 @@ impl Watch {
     fn over(&self, found: &Found) -> Result<bool, Failure> {
         match self {
             Watch::Near(near) => near.over(found),
-            Watch::Far(connection) => Ok(connection.is_none() || found.folder.exit()?.is_some()),
+            // The end is told here before the last of the history is brought: only what the hold said counts.
+            Watch::Far(connection) => Ok(connection.is_none()),
         }
     }
 
@@ -117,14 +118,12 @@ impl Watch {
             Watch::Far(connection) => connection,
         };
         if let Some(hold) = connection {
-            let over = match hold.next_message() {
-                Ok(ToClient::Exited(_)) | Err(_) => true,
-                Ok(_) => {
-                    // What has come meanwhile is brought with the same.
-                    while let Ok(Some(_)) = hold.buffered() {}
-                    false
-                }
-            };
+            let ends = |message: &ToClient| matches!(message, ToClient::Exited(_));
+            let mut over = hold.next_message().map_or(true, |message| ends(&message));
+            // What has come meanwhile is brought with the same.
+            while let Ok(Some(message)) = hold.buffered() {
+                over |= ends(&message);
+            }
             if over {
                 *connection = None;
             }

@@ -124,6 +124,12 @@ fn what_is_copied_out_is_not_read_or_written_through_links() {
     world.sh_ok("a", "rm /srv/tree/out; mkdir /srv/tree/out; echo evil > /srv/tree/out/victim");
     world.stead(&["cp", "a:/srv/tree", "."]);
     unharmed(&victim);
+    if !rustix::process::geteuid().is_root() {
+        println!(
+            "SKIPPED: programs of this host belong to nobody inside an ordinary user's machine"
+        );
+        return;
+    }
     // A tar of the machine's own making.
     let tar = EVIL_TAR.replace("VICTIM", file);
     let written = world.stead_with_input(

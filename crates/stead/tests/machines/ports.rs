@@ -16,10 +16,10 @@ while True:
 ";
 
 /// Has a machine serve a word on a port.
-pub fn serve(world: &World, machine: &str, port: u16, address: &str, word: &str) {
+pub fn serve(world: &World, machine: &str, port: u16, address: &str, says: &str) {
     let name = format!("server-{machine}-{port}");
     let port = port.to_string();
-    let command = ["python3", "-c", SERVER, &port, address, word];
+    let command = ["python3", "-c", SERVER, &port, address, says];
     let mut run = vec!["run", "-m", machine, "-d", "-n", &name, "--"];
     run.extend(command);
     world.ok(&run);

@@ -87,7 +87,7 @@ fn a_clone_has_the_data_and_an_identity_of_its_own() {
     // They go their own ways.
     world.sh_ok("b", "echo other > /srv/file");
     assert_eq!(world.sh_ok("a", "cat /srv/file"), "data\n");
-    assert_eq!(world.stead(&["clone", "a", "b"]).status, 2);
+    assert_ne!(world.stead(&["clone", "a", "b"]).status, 0);
 }
 
 #[test]

@@ -28,6 +28,9 @@ fn an_ordinary_user_has_machines_too() {
     terminal.wait_for("#");
     terminal.line("echo a$((1+2))b");
     terminal.wait_for("a3b");
+    terminal.wait_until("the next prompt", |model| {
+        model.text().iter().filter(|line| line.starts_with("bash")).count() == 2
+    });
     let before = terminal.text();
     assert_eq!(terminal.detach(), 0);
     world.kill_steward();
