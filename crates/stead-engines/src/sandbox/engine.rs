@@ -256,5 +256,7 @@ fn remarks(core: &Core, wanted: &Wanted) -> Vec<Remark> {
             refuse(format!("show: {} is not there", path.display()));
         }
     }
+    let warnings = declared.shares.iter().filter_map(made::share_warning);
+    remarks.extend(warnings.map(|text| Remark { refused: false, text }));
     remarks
 }

@@ -139,6 +139,7 @@ impl Core {
     /// Removes what is left of a machine that does not run: control groups of a start that was cut short, the run folder,
     /// the mount of its disk.
     fn clear(&self, name: &str, claim: &Claim) -> Result<()> {
+        files::remove_file(&self.place.started(name))?;
         if let Some(made) = made::read(&self.place, name)? {
             let group = made::cgroup(&self.place, &made.wanted);
             let mut left = cgroup::leftovers(&group);

@@ -232,13 +232,6 @@ pub fn check_share(place: &Place, share: &Share) -> Result<(), String> {
             real.display()
         ));
     }
-    if share.writable && rustix::process::geteuid().is_root() && others_reach_roots(&real) {
-        return Err(format!(
-            "{} belongs to root and others may enter it: a set-user-id program that the machine leaves there would be \
-             root's for them; chmod 700 it, give it to the user whose work it is, or share it with :ro",
-            host.display()
-        ));
-    }
     for own in place.own() {
         let own: PathBuf = own.canonicalize().unwrap_or_else(|_| own.to_owned());
         if own.starts_with(&real) || real.starts_with(&own) {
@@ -250,6 +243,18 @@ pub fn check_share(place: &Place, share: &Share) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// What a person should know of a share that is made all the same.
+pub fn share_warning(share: &Share) -> Option<String> {
+    let root = rustix::process::geteuid().is_root();
+    (root && share.writable && others_reach_roots(&share.host)).then(|| {
+        format!(
+            "shares: {} belongs to root and others may enter it: a set-user-id program that the machine leaves there \
+             is root's for them; chmod 700 it, or give it to the user whose work it is",
+            share.host.display()
+        )
+    })
 }
 
 /// Whether a folder is root's, and every folder down to it is open to others.

@@ -8,6 +8,7 @@ mod small_disk;
 pub mod terminal;
 
 pub use small_disk::SmallDisk;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -55,6 +56,7 @@ impl World {
         );
         // Short: a unix socket's path must fit into 108 bytes.
         let dir = tempfile::Builder::new().prefix("stead-").tempdir_in("/tmp").unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
         for sub in ["home", "data", "run", "config"] {
             std::fs::create_dir(dir.path().join(sub)).unwrap();
         }
