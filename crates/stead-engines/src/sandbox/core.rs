@@ -34,20 +34,7 @@ impl Core {
     }
 
     pub fn running(&self, name: &str) -> Result<Option<Running>> {
-        let run = self.place.run(name);
-        if let Some(running) = running::look(&run)? {
-            return Ok(Some(running));
-        }
-        match files::read::<running::Elsewhere>(&self.place.started(name))? {
-            Some(last) if last.lives()? => Err(EngineError::Unreachable(format!(
-                "it runs (process {}), and its folder is {}, not {}: set XDG_RUNTIME_DIR as it was when it was \
-                 started, or end that process",
-                last.running.init,
-                last.run.display(),
-                run.display()
-            ))),
-            _ => Ok(None),
-        }
+        running::look(&self.place.run(name))
     }
 
     /// Takes a machine to work on. If it was left standing still, it goes on.

@@ -69,8 +69,6 @@ impl Core {
         }
         steps.step("start it")?;
         let running = running::start(&self.programs, &spec, claim)?;
-        let started = running::Elsewhere { run: spec.run.clone(), running: running.clone() };
-        files::write(&self.place.started(&wanted.name), &started)?;
         for note in &running.notes {
             steps.note(note);
         }
@@ -139,7 +137,6 @@ impl Core {
     /// Removes what is left of a machine that does not run: control groups of a start that was cut short, the run folder,
     /// the mount of its disk.
     fn clear(&self, name: &str, claim: &Claim) -> Result<()> {
-        files::remove_file(&self.place.started(name))?;
         if let Some(made) = made::read(&self.place, name)? {
             let group = made::cgroup(&self.place, &made.wanted);
             let mut left = cgroup::leftovers(&group);

@@ -88,11 +88,6 @@ impl Place {
         self.data.join("covers")
     }
 
-    /// What was last started, and where: it stays with the machine's data, whatever runtime folder the next program has.
-    pub fn started(&self, name: &str) -> PathBuf {
-        self.machine(name).join("started.json")
-    }
-
     /// The folders of all running sandboxes.
     pub fn runs(&self) -> PathBuf {
         self.runtime.join("machines")

@@ -23,25 +23,6 @@ enum Started {
     Failed { error: String },
 }
 
-/// What was last started, and where.
-#[derive(serde::Serialize, Deserialize)]
-pub struct Elsewhere {
-    /// Its run folder.
-    pub run: std::path::PathBuf,
-    /// The sandbox.
-    pub running: Running,
-}
-
-impl Elsewhere {
-    /// Whether it still runs.
-    ///
-    /// # Errors
-    /// If that cannot be told.
-    pub fn lives(&self) -> Result<bool, EngineError> {
-        is(&self.running, self.running.init, self.running.init_start)
-    }
-}
-
 /// The sandbox whose run folder this is, if it runs. A folder left over from before the last boot, or from a sandbox
 /// that has ended, is none.
 ///
