@@ -19,6 +19,7 @@ pub mod history;
 pub mod hold;
 pub mod id;
 pub mod launch;
+pub mod pattern;
 pub mod status;
 pub mod term;
 

@@ -1,5 +1,9 @@
 //! A process that works on machines is killed at every instant of its work: asked again, everything is finished or
 //! undone, nothing is lost and nothing is left.
+#![allow(
+    clippy::zombie_processes,
+    reason = "what the child starts outlives it; stopping its machine ends it"
+)]
 
 mod common;
 
@@ -31,10 +35,6 @@ fn third() -> Declaration {
 
 /// What the process that is killed does; nothing when it is run as a test.
 #[tokio::test]
-#[expect(
-    clippy::zombie_processes,
-    reason = "it outlives this process; stopping its machine ends it"
-)]
 async fn child() {
     let Some(data) = std::env::var_os(DATA) else { return };
     let data = Path::new(&data);
@@ -57,7 +57,6 @@ async fn child() {
     let mut sleeps = simple.exec("one", &sleep).await.unwrap();
     // None of the pipes that its parent waits for.
     let nowhere = Stdio::null;
-    #[expect(clippy::zombie_processes, reason = "it outlives this program, which is killed")]
     sleeps.stdin(nowhere()).stdout(nowhere()).stderr(nowhere()).spawn().unwrap();
     manager.snapshot("one", Some("s1"), "").await.unwrap();
     stage("s1");

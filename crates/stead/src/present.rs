@@ -139,6 +139,12 @@ mod tests {
     }
 
     #[test]
+    fn what_is_quoted_for_show_splits_into_the_same_words() {
+        let words = ["sh", "-c", "echo it's; \"x\" \\", ""].map(String::from);
+        assert_eq!(stead_file::words::split(&command(&words)).unwrap(), words);
+    }
+
+    #[test]
     fn long_text_is_cut() {
         assert_eq!(cut("abc\x1bdef", 5), "abc …");
         assert_eq!(cut("abc", 3), "abc");

@@ -291,7 +291,7 @@ impl Bridge {
             Ask::Rename { id, name } => done(files::rename(places, &id, &name)),
             Ask::Mend { id } => done(files::mend(places, &id)),
             Ask::Signal { id, signal } => done(files::signal(places, &id, signal)),
-            Ask::Exists { patterns } => Ok(files::exists(&patterns).into()),
+            Ask::Exists { patterns } => Ok(crate::pattern::exists(&patterns).into()),
             Ask::Exec(exec) => Command::start(&self.options, &exec).map(|(command, channels)| {
                 self.commands.push(command);
                 self.channels.extend(channels);

@@ -9,7 +9,7 @@ use stead_file::size::Size;
 use tokio::task::JoinSet;
 
 /// How long to wait for what may never come, before the check fails instead of hanging.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// Most steps that an operation may have.
 const MOST_STEPS: usize = 100;

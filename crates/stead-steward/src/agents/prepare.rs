@@ -5,7 +5,6 @@ use super::hooks;
 use super::profile::Profile;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use stead_wire::session::{AgentSpec, Conversation};
 
@@ -255,63 +254,13 @@ fn kept(patterns: &[String], id: &str, env: &BTreeMap<String, String>) -> Kept {
     if patterns.is_empty() {
         return Kept::Unknown;
     }
-    let mut unknown = false;
-    for pattern in patterns {
-        let path = expand(pattern, env).replace("{id}", id);
-        match exists(Path::new("/"), path.trim_start_matches('/')) {
-            Ok(true) => return Kept::Yes,
-            Ok(false) => {}
-            Err(_) => unknown = true,
-        }
+    let paths: Vec<String> =
+        patterns.iter().map(|pattern| expand(pattern, env).replace("{id}", id)).collect();
+    match stead_hold::pattern::exists(&paths) {
+        Some(true) => Kept::Yes,
+        Some(false) => Kept::No,
+        None => Kept::Unknown,
     }
-    if unknown { Kept::Unknown } else { Kept::No }
-}
-
-/// Whether a path with `*` within its parts leads to something.
-fn exists(below: &Path, pattern: &str) -> io::Result<bool> {
-    let (part, rest) = pattern.split_once('/').map_or((pattern, None), |(p, r)| (p, Some(r)));
-    let candidates = if part.contains('*') {
-        match fs::read_dir(below) {
-            Ok(entries) => entries
-                .flatten()
-                .filter(|entry| fits(part, &entry.file_name().to_string_lossy()))
-                .map(|entry| entry.path())
-                .collect(),
-            Err(e)
-                if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
-            {
-                return Ok(false);
-            }
-            Err(e) => return Err(e),
-        }
-    } else {
-        vec![below.join(part)]
-    };
-    for candidate in candidates {
-        let found = match rest {
-            Some(rest) => exists(&candidate, rest)?,
-            None => candidate.try_exists()?,
-        };
-        if found {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Whether a name fits a pattern with `*`.
-fn fits(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else {
-        return false;
-    };
-    let parts: Vec<&str> = parts.collect();
-    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
-    for part in middle {
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-    }
-    rest.ends_with(last)
 }
 
 /// Replaces `{VARIABLE:default}` and a leading `~`.
@@ -347,17 +296,6 @@ fn new_uuid() -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patterns_of_names() {
-        assert!(
-            fits("a*c", "abc")
-                && fits("a*c", "ac")
-                && fits("*", "x")
-                && fits("r-*-i.j*", "r-1-i.jsonl")
-        );
-        assert!(!fits("a*c", "ab") && !fits("a", "ab") && !fits("a*b*c", "acb"));
-    }
 
     #[test]
     fn a_folder_that_cannot_be_read_is_not_an_absent_conversation() {

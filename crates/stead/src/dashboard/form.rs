@@ -1,7 +1,6 @@
 //! The form for a new session.
 
 use super::input::Input;
-use super::words;
 use crossterm::event::{KeyCode, KeyEvent};
 use std::path::{Path, PathBuf};
 use stead_wire::api::Create;
@@ -152,8 +151,10 @@ impl Form {
             self.field = Field::Name;
             return Err(why);
         }
-        let command =
-            words::split(&self.command.text()).inspect_err(|_| self.field = Field::Command)?;
+        let command = stead_file::words::split(&self.command.text()).map_err(|why| {
+            self.field = Field::Command;
+            format!("the command: {why}")
+        })?;
         let machine = match self.machine.text().trim() {
             "" => HOST.to_owned(),
             machine => machine.to_owned(),

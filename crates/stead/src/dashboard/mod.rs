@@ -18,7 +18,6 @@ mod preview;
 mod run;
 mod screen;
 mod view;
-mod words;
 mod work;
 
 #[cfg(test)]
