@@ -12,6 +12,7 @@ use std::fmt::Write as _;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// So many files are looked at; what is beyond is hidden unseen. It bounds what a start can cost.
 const MOST: usize = 300_000;
@@ -19,6 +20,8 @@ const MOST: usize = 300_000;
 const DEEPEST: usize = 4096;
 /// Bytes of a listing that are fetched at a time.
 const LISTING: usize = 16 << 10;
+/// The folder at the top with most to look at: a thread of its own does.
+const BUSIEST: &CStr = c"etc";
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// Whom something belongs to and who may do what with it.
@@ -53,7 +56,6 @@ pub(super) enum Covered {
 pub(super) struct Found {
     pub covered: BTreeMap<PathBuf, Covered>,
     pub notes: Vec<String>,
-    looked_at: usize,
 }
 
 impl Found {
@@ -87,6 +89,12 @@ impl Found {
         })
     }
 
+    fn and(mut self, other: Self) -> Self {
+        self.covered.extend(other.covered);
+        self.notes.extend(other.notes);
+        self
+    }
+
     fn put(&mut self, path: PathBuf, covered: Covered) {
         self.covered.insert(path, covered);
     }
@@ -97,10 +105,14 @@ pub(super) fn walk(root: &Path) -> Result<Found, HideError> {
     let failed = |e: Errno| HideError::at("look at", root)(e.into());
     let dir = open(root, FOLDER, Mode::empty()).map_err(failed)?;
     let meta = fstat(&dir).map_err(failed)?;
-    let mut walk = Walk { root: &dir, found: Found::default() };
-    walk.inside(dir.as_fd(), Path::new(""), Act::Gone)
-        .map_err(|e| HideError::at("read", root)(e.into()))?;
-    let Walk { mut found, .. } = walk;
+    let looked_at = AtomicUsize::new(0);
+    let walk = || Walk { root: &dir, looked_at: &looked_at, found: Found::default() };
+    let mut found = std::thread::scope(|scope| {
+        let busiest = scope.spawn(move || walk().named(BUSIEST));
+        let rest = walk().top();
+        let busiest = busiest.join().expect("no panic");
+        rest.map(|rest| rest.and(busiest)).map_err(|e| HideError::at("read", root)(e.into()))
+    })?;
     found.put(PathBuf::new(), Covered::Through(Rights::from(&meta)));
     parents(root, &dir, &mut found)?;
     Ok(found)
@@ -125,6 +137,8 @@ fn parents(root: &Path, dir: &OwnedFd, found: &mut Found) -> Result<(), HideErro
 
 struct Walk<'a> {
     root: &'a OwnedFd,
+    /// Of all walks of this host together.
+    looked_at: &'a AtomicUsize,
     found: Found,
 }
 
@@ -143,9 +157,24 @@ impl Entry<'_> {
 }
 
 impl Walk<'_> {
+    /// Everything but what is below [`BUSIEST`].
+    fn top(mut self) -> Result<Found, Errno> {
+        self.inside(self.root.as_fd(), Path::new(""), Act::Gone, Some(BUSIEST))?;
+        Ok(self.found)
+    }
+
+    /// One entry of the top, and what is below it.
+    fn named(mut self, name: &CStr) -> Found {
+        let top = Path::new("");
+        let rule = Below::of(top).rule(OsStr::from_bytes(name.to_bytes()));
+        let entry = Entry { dir: self.root.as_fd(), name, folder: top };
+        self.entry(entry, FileType::Unknown, rule.map_or(Act::Gone, |rule| rule.act));
+        self.found
+    }
+
     /// Decides about one path. `kind` is what its folder says that it is.
     fn entry(&mut self, entry: Entry<'_>, kind: FileType, act: Act) {
-        self.found.looked_at += 1;
+        self.looked_at.fetch_add(1, Ordering::Relaxed);
         // Links show nothing that is not shown elsewhere. Most of what there is needs no look of its own.
         match (act, kind) {
             (Act::Gone, _) => return self.found.put(entry.path(), Covered::Gone),
@@ -201,11 +230,12 @@ impl Walk<'_> {
 
     fn folder(&mut self, entry: Entry<'_>, rights: Rights, otherwise: Act) {
         let path = entry.path();
-        let opened = if self.found.looked_at > MOST || path.as_os_str().len() > DEEPEST {
-            None
-        } else {
-            openat(entry.dir, entry.name, FOLDER | OFlags::NOFOLLOW, Mode::empty()).ok()
-        };
+        let opened =
+            if self.looked_at.load(Ordering::Relaxed) > MOST || path.as_os_str().len() > DEEPEST {
+                None
+            } else {
+                openat(entry.dir, entry.name, FOLDER | OFlags::NOFOLLOW, Mode::empty()).ok()
+            };
         let Some(dir) = opened else {
             self.found.notes.push(format!(
                 "/{} cannot be looked at, or has too many files; inside it is empty",
@@ -214,20 +244,26 @@ impl Walk<'_> {
             return self.found.put(path, Covered::Empty(rights));
         };
         // A listing that breaks off may have left out a secret.
-        if self.inside(dir.as_fd(), &path, otherwise).is_err() {
+        if self.inside(dir.as_fd(), &path, otherwise, None).is_err() {
             self.found.put(path, Covered::Empty(rights));
         }
     }
 
-    /// Decides about everything in a folder. `otherwise` is what happens to what no rule names.
-    fn inside(&mut self, dir: BorrowedFd<'_>, folder: &Path, otherwise: Act) -> Result<(), Errno> {
+    /// Decides about everything in a folder but one. `otherwise` is what happens to what no rule names.
+    fn inside(
+        &mut self,
+        dir: BorrowedFd<'_>,
+        folder: &Path,
+        otherwise: Act,
+        but: Option<&CStr>,
+    ) -> Result<(), Errno> {
         let rules = Below::of(folder);
         let mut buffer = Vec::with_capacity(LISTING);
         let mut entries = RawDir::new(dir, buffer.spare_capacity_mut());
         while let Some(entry) = entries.next() {
             let entry = entry?;
             let (name, kind) = (entry.file_name(), entry.file_type());
-            if name != c"." && name != c".." {
+            if name != c"." && name != c".." && Some(name) != but {
                 let act =
                     rules.rule(OsStr::from_bytes(name.to_bytes())).map_or(otherwise, |r| r.act);
                 self.entry(Entry { dir, name, folder }, kind, act);
