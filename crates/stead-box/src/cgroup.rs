@@ -8,12 +8,14 @@
 //! ([`verify`]), and once per boot after a process really ran into it ([`probe()`]).
 
 mod end;
+mod hand;
 mod hierarchy;
 mod limit;
 mod probe;
 mod usage;
 
 pub use end::{freeze, leftovers, remove, thaw};
+pub use hand::{habitable, hand_over};
 pub use hierarchy::Hierarchies;
 pub use probe::{Probe, probe};
 pub use usage::{Usage, usage};

@@ -3,6 +3,7 @@
 //! Writing to `cgroup.procs` makes the kernel wait for all processors (7 ms). A single thread that moves itself by
 //! `tasks` does not, and a process that is made inside a version 2 group does not have to move.
 
+use crate::cgroup;
 use crate::failure::{Result, Tried};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
@@ -23,9 +24,10 @@ impl Places {
             match open(&tasks, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
                 Ok(fd) => places.tasks.push((fd, tasks)),
                 Err(rustix::io::Errno::NOENT) => {
+                    let folder = cgroup::habitable(folder);
                     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-                    let fd = open(folder, flags, Mode::empty()).tried(|| folder.display())?;
-                    places.second = Some((fd, folder.clone()));
+                    let fd = open(&folder, flags, Mode::empty()).tried(|| folder.display())?;
+                    places.second = Some((fd, folder));
                 }
                 Err(e) => return Err(e).tried(|| tasks.display()),
             }

@@ -48,6 +48,10 @@ pub fn start(spec: &Spec) -> Result<Running> {
     running
 }
 
+/// The note on a machine with containers inside, on a host with version 1 alone.
+const NO_CGROUPS: &str =
+    "containers inside have no cgroups, since this host has no cgroup v2: run them without";
+
 /// Processes that are killed unless they are let go.
 #[derive(Default)]
 struct Processes(Vec<(i32, OwnedFd)>);
@@ -89,6 +93,12 @@ fn make(spec: &Spec, group: &Group) -> Result<Running> {
         Some(first) => userns::make(first, userns::IDS)?,
         None => userns::make(0, 1)?,
     };
+    if let (true, Some(first)) = (spec.nested, range) {
+        let given = cgroup::hand_over(group.folders(), first);
+        if !given.map_err(|e| BoxError::refused(e.to_string()))? {
+            notes.push(NO_CGROUPS.to_owned());
+        }
+    }
     let places = Places::open(group.folders())?;
     let (mut ours, theirs) = UnixStream::pair().tried(|| "a pair of sockets")?;
     let mut flags = sys::CLONE_NEWPID | sys::CLONE_NEWNS | sys::CLONE_NEWUTS | sys::CLONE_NEWIPC;

@@ -4,6 +4,7 @@
 mod common;
 
 mod agents;
+mod containers;
 mod copies;
 mod file;
 mod inside;
