@@ -210,6 +210,9 @@ pub struct Cp {
     pub from: String,
     /// Where to: PATH on this host, or MACHINE:PATH
     pub to: String,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub json: Json,
 }
 
 /// `stead forward`.
@@ -349,6 +352,9 @@ pub enum Snapshot {
         /// Do not ask
         #[arg(short, long)]
         yes: bool,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        json: Json,
     },
 }
 

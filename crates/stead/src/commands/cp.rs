@@ -2,10 +2,11 @@
 //!
 //! What comes out of a machine is not trusted: it is unpacked by us, into the folder that was named and nowhere else.
 
-use super::door;
+use super::{door, print_json};
 use crate::cli::Cp;
 use crate::failure::{Failure, Outcome};
 use crate::steward::Steward;
+use serde::Serialize;
 use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 use std::process::Stdio;
@@ -17,16 +18,48 @@ enum End {
 }
 
 pub fn run(args: &Cp) -> Outcome {
-    match (end(&args.from), end(&args.to)) {
-        (End::Here(from), End::In { machine, path }) => into(&from, &machine, &path),
-        (End::In { machine, path }, End::Here(to)) => out_of(&machine, &path, &to),
-        (End::Here(_), End::Here(_)) => Err(Failure::misused("neither of the two is in a machine")
-            .help("a path in a machine is MACHINE:PATH")),
-        (End::In { .. }, End::In { .. }) => {
-            Err(Failure::misused("one of the two must be on this host")
-                .help("copy here first, then there"))
+    let machine = match (end(&args.from), end(&args.to)) {
+        (End::Here(from), End::In { machine, path }) if from == Path::new("-") => {
+            return Err(no_stream(&format!("sh -c 'cat > {path}'"), &machine));
         }
+        (End::In { machine, path }, End::Here(to)) if to == Path::new("-") => {
+            return Err(no_stream(&format!("cat {path}"), &machine));
+        }
+        (End::Here(from), End::In { machine, path }) => {
+            into(&from, &machine, &path)?;
+            machine
+        }
+        (End::In { machine, path }, End::Here(to)) => {
+            out_of(&machine, &path, &to)?;
+            machine
+        }
+        (End::Here(_), End::Here(_)) => {
+            return Err(Failure::misused("neither of the two is in a machine")
+                .help("a path in a machine is MACHINE:PATH"));
+        }
+        (End::In { .. }, End::In { .. }) => {
+            return Err(Failure::misused("one of the two must be on this host")
+                .help("copy here first, then there"));
+        }
+    };
+    if args.json.json {
+        print_json(&Copied { machine: &machine, from: &args.from, to: &args.to })?;
     }
+    Ok(0)
+}
+
+/// What `--json` prints once all is there.
+#[derive(Serialize)]
+struct Copied<'a> {
+    machine: &'a str,
+    from: &'a str,
+    to: &'a str,
+}
+
+fn no_stream(instead: &str, machine: &str) -> Failure {
+    Failure::misused("cp copies files and folders; - is neither").help(format!(
+        "stead exec {machine} -- {instead} has a stream; a file called - is ./-"
+    ))
 }
 
 /// `box:/etc` is in a machine, `./box:x` and `/a:b` are here, as with scp.
@@ -40,7 +73,7 @@ fn end(text: &str) -> End {
     }
 }
 
-fn into(from: &Path, machine: &str, to: &str) -> Outcome {
+fn into(from: &Path, machine: &str, to: &str) -> Result<(), Failure> {
     from.symlink_metadata()
         .map_err(|e| Failure::failed(format!("cannot read {}: {e}", from.display())))?;
     let name = last(from)
@@ -72,10 +105,10 @@ fn into(from: &Path, machine: &str, to: &str) -> Outcome {
         return Err(Failure::failed(format!("{machine}: tar ended with {status}")));
     }
     packed?;
-    Ok(0)
+    Ok(())
 }
 
-fn out_of(machine: &str, from: &str, to: &Path) -> Outcome {
+fn out_of(machine: &str, from: &str, to: &Path) -> Result<(), Failure> {
     let steward = Steward::of_user()?;
     let script = "cd -- \"$(dirname -- \"$1\")\" && exec tar -cf - -- \"$(basename -- \"$1\")\"";
     let words = ["/bin/sh", "-c", script, "sh", from].map(String::from);
@@ -91,7 +124,7 @@ fn out_of(machine: &str, from: &str, to: &Path) -> Outcome {
     let status = child.wait()?;
     unpacked?;
     if status.success() {
-        Ok(0)
+        Ok(())
     } else {
         Err(Failure::failed(format!("{machine}: tar ended with {status}")))
     }

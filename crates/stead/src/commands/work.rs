@@ -29,9 +29,32 @@ pub fn follow(
     body: Option<&impl Serialize>,
     json: bool,
 ) -> Result<Value, Failure> {
-    let mut show = Show::new(json);
+    to_the_end(steward, method, path, body, Show::new(json))
+}
+
+/// As [`follow`], for work on several machines: one that fails is told at once, since the rest goes on.
+///
+/// # Errors
+/// Why not all of it was done.
+pub fn follow_several(
+    steward: &Steward,
+    method: Method,
+    path: &str,
+    body: Option<&impl Serialize>,
+    json: bool,
+) -> Result<Value, Failure> {
+    to_the_end(steward, method, path, body, Show { several: true, ..Show::new(json) })
+}
+
+fn to_the_end(
+    steward: &Steward,
+    method: Method,
+    path: &str,
+    body: Option<&impl Serialize>,
+    mut show: Show,
+) -> Result<Value, Failure> {
     let done = watch(steward, method, path, body, &mut show)?;
-    if json {
+    if show.json {
         print_json(&Line::Done { done: done.clone() })?;
     }
     Ok(done)
@@ -48,9 +71,7 @@ pub fn quietly(
     body: Option<&impl Serialize>,
     json: bool,
 ) -> Result<Value, Failure> {
-    let mut show = Show::new(json);
-    show.only_bars = true;
-    watch(steward, method, path, body, &mut show)
+    watch(steward, method, path, body, &mut Show { only_bars: true, ..Show::new(json) })
 }
 
 fn watch(
@@ -82,13 +103,15 @@ struct Show {
     json: bool,
     /// Nothing is printed where there are no bars.
     only_bars: bool,
+    /// Other machines are worked on after one has failed.
+    several: bool,
 }
 
 impl Show {
     fn new(json: bool) -> Self {
         let bars = (!json && std::io::stderr().is_terminal())
             .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
-        Show { bars, of: HashMap::new(), json, only_bars: false }
+        Show { bars, of: HashMap::new(), json, only_bars: false, several: false }
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Failure> {
@@ -110,11 +133,14 @@ impl Show {
                 if let Some(bar) = self.of.remove(&event.operation) {
                     bar.finish_and_clear();
                 }
-                let failed = matches!(status, OperationStatus::Failed(_));
-                if let OperationStatus::Failed(why) = status {
-                    self.tell(&format!("{machine}: failed: {}", present::clean(why)));
-                } else if !failed && self.bars.is_none() {
-                    self.tell(&format!("{machine}: done"));
+                match status {
+                    OperationStatus::Failed(why) if self.several => {
+                        self.tell(&format!("{machine}: failed: {}", present::clean(why)));
+                    }
+                    // Why is the last line of the work, which is told as the failure that it is.
+                    OperationStatus::Failed(_) => {}
+                    _ if self.bars.is_none() => self.tell(&format!("{machine}: done")),
+                    _ => {}
                 }
             }
         }
