@@ -16,7 +16,9 @@ pub enum Error {
         near: Option<String>,
     },
     /// It is asked of this computer itself, which no stead file declares.
-    #[error("host is this computer itself, on engine host: it always runs, and Stead does not start, stop, keep, copy or destroy it")]
+    #[error(
+        "host is this computer itself, on engine host: it always runs, and Stead does not start, stop, keep, copy or destroy it"
+    )]
     Host,
     /// The name is taken, or it is no name.
     #[error("{0}")]

@@ -61,7 +61,8 @@ pub fn diff(layers: &[PathBuf], base: &[PathBuf]) -> Result<Vec<Change>, EngineE
 /// Without the folders that were made only for something to be mounted there, and those above them.
 pub fn without_mount_points(changes: Vec<Change>, points: &[&Path]) -> Vec<Change> {
     let leads_to_one = |change: &Change| {
-        change.kind == ChangeKind::Added && points.iter().any(|point| point.starts_with(&change.path))
+        change.kind == ChangeKind::Added
+            && points.iter().any(|point| point.starts_with(&change.path))
     };
     let (leading, mut rest): (Vec<Change>, Vec<Change>) =
         changes.into_iter().partition(leads_to_one);
@@ -187,10 +188,7 @@ mod tests {
             without_mount_points(added(paths), &points)
         };
         assert_eq!(told(&["/a", "/a/b", "/a/b/c", "/ab"], &["/a/b/c"]), added(&["/ab"]));
-        assert_eq!(
-            told(&["/a", "/a/b", "/a/b/c", "/a/x"], &["/a/b/c"]),
-            added(&["/a", "/a/x"])
-        );
+        assert_eq!(told(&["/a", "/a/b", "/a/b/c", "/a/x"], &["/a/b/c"]), added(&["/a", "/a/x"]));
         // From a time when nothing was mounted there.
         assert_eq!(told(&["/a", "/a/x"], &["/a"]), added(&["/a", "/a/x"]));
         let gone = vec![Change { path: "/a".into(), kind: ChangeKind::Deleted }];

@@ -184,7 +184,8 @@ pub fn check_with(images: &Path, name: &str, tools: &Tools) -> Result<(), ImageE
 /// Number and name of the release that an image is made of.
 fn release(name: &str) -> Result<(&'static str, &'static str), ImageError> {
     let release = name.strip_prefix("debian/");
-    let known = RELEASES.iter().find(|(number, suite)| [Some(*number), Some(suite)].contains(&release));
+    let known =
+        RELEASES.iter().find(|(number, suite)| [Some(*number), Some(suite)].contains(&release));
     known.copied().ok_or_else(|| ImageError::Unknown(name.to_owned()))
 }
 

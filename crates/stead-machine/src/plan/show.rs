@@ -92,12 +92,18 @@ impl Entry {
             format!("drift: {} was applied as {}, is {}", drift.what, drift.applied, drift.seen)
         });
         // What stands in the way is told by the action.
-        let remarks = self.remarks.iter().filter(|remark| Some(&remark.text) != why).map(|remark| {
-            let kind = if remark.refused { "refused" } else { "warning" };
-            format!("{kind}: {}", remark.text)
-        });
+        let remarks =
+            self.remarks.iter().filter(|remark| Some(&remark.text) != why).map(|remark| {
+                let kind = if remark.refused { "refused" } else { "warning" };
+                format!("{kind}: {}", remark.text)
+            });
         let notes = self.notes.iter().map(|note| format!("note: {note}"));
-        why.map(|why| format!("{word}: {why}")).into_iter().chain(drift).chain(remarks).chain(notes).collect()
+        why.map(|why| format!("{word}: {why}"))
+            .into_iter()
+            .chain(drift)
+            .chain(remarks)
+            .chain(notes)
+            .collect()
     }
 
     /// Its lines, the name padded to this many columns, without what is said of others, too.

@@ -165,7 +165,12 @@ fn what_stands_in_the_way_is_said_once_and_what_is_alike_for_several_below_them(
         ("b".into(), vec![no_limits(), remark(true, "disk: full")]),
         ("c".into(), vec![no_limits(), remark(false, "open to all")]),
     ]);
-    given.sees(vec![seen("a", Phase::Stopped), seen("b", Phase::Stopped), seen("c", Phase::Stopped), seen("d", Phase::Running)]);
+    given.sees(vec![
+        seen("a", Phase::Stopped),
+        seen("b", Phase::Stopped),
+        seen("c", Phase::Stopped),
+        seen("d", Phase::Running),
+    ]);
     let text = "\
 x a  blocked  image: there is none
 x b  blocked

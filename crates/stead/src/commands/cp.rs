@@ -57,9 +57,8 @@ struct Copied<'a> {
 }
 
 fn no_stream(instead: &str, machine: &str) -> Failure {
-    Failure::misused("cp copies files and folders; - is neither").help(format!(
-        "stead exec {machine} -- {instead} has a stream; a file called - is ./-"
-    ))
+    Failure::misused("cp copies files and folders; - is neither")
+        .help(format!("stead exec {machine} -- {instead} has a stream; a file called - is ./-"))
 }
 
 /// `box:/etc` is in a machine, `./box:x` and `/a:b` are here, as with scp.
@@ -74,8 +73,10 @@ fn end(text: &str) -> End {
 }
 
 fn into(from: &Path, machine: &str, to: &str) -> Result<(), Failure> {
-    from.symlink_metadata()
-        .map_err(|e| Failure::failed(format!("cannot read {}: {e}", from.display())))?;
+    from.symlink_metadata().map_err(|e| {
+        Failure::failed(format!("cannot read {}: {e}", from.display()))
+            .help("the first path is what is copied, the second where to")
+    })?;
     let name = last(from)
         .or_else(|| from.canonicalize().ok().as_deref().and_then(last))
         .ok_or_else(|| Failure::misused(format!("{} has no name", from.display())))?;
