@@ -456,14 +456,19 @@ fn a_runtime_folder_that_belongs_to_somebody_else() {
     let folder = world.path().join("theirs/stead");
     std::fs::create_dir_all(&folder).unwrap();
     std::os::unix::fs::chown(&folder, Some(common::NOBODY), None).unwrap();
-    let mut command = world.stead_command();
-    command.env("XDG_RUNTIME_DIR", world.path().join("theirs"));
-    command.env("XDG_DATA_HOME", world.path().join("data2"));
-    assert_eq!(
-        told(&world, command.arg("ls")),
-        "1\n× the steward did not start: $W/theirs/stead belongs to user 65534, not to user 0: sockets in it \
-         could not be trusted\nhelp: its log is $W/data2/stead/steward.log"
-    );
+    // What it says of a machine that runs is not even read.
+    std::fs::create_dir_all(folder.join("machines/box")).unwrap();
+    std::fs::write(folder.join("machines/box/run.json"), "theirs").unwrap();
+    for args in [&["ls"][..], &["exec", "box", "--", "true"]] {
+        let mut command = world.stead_command();
+        command.env("XDG_RUNTIME_DIR", world.path().join("theirs"));
+        command.env("XDG_DATA_HOME", world.path().join("data2"));
+        assert_eq!(
+            told(&world, command.args(args)),
+            "1\n× the steward did not start: $W/theirs/stead belongs to user 65534, not to user 0: what lies in it \
+             could not be trusted\nhelp: its log is $W/data2/stead/steward.log"
+        );
+    }
     unharmed(&world, &[]);
 }
 
