@@ -57,6 +57,7 @@ mod tests {
     #[test]
     fn a_folder_of_another_user_is_not_trusted() {
         let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
         let meta = std::fs::symlink_metadata(dir.path()).unwrap();
         let (me, other) = (meta.uid(), meta.uid() + 1);
         assert_eq!(fault(&meta, me), None);

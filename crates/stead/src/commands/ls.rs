@@ -142,3 +142,43 @@ fn table(sessions: &[Session], now: u64, width: usize, color: bool) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_alike_for_several_machines_is_one_line() {
+        let machine = |name: &str, notes: &[&str]| Shown {
+            name: name.into(),
+            id: String::new(),
+            engine: "sandbox".into(),
+            phase: Phase::Running,
+            since: None,
+            address: None,
+            owner: None,
+            declared: None,
+            created: 0,
+            notes: notes.iter().map(|note| (*note).to_owned()).collect(),
+        };
+        let mut machines = vec![machine("host", &[]), machine("a", &["no limits", "old"])];
+        machines
+            .push(Shown { phase: Phase::Partial("half".into()), ..machine("b", &["no limits"]) });
+        let table = machine_table(&machines, 0, false);
+        let lines: Vec<&str> = table.lines().map(str::trim_end).collect();
+        assert_eq!(
+            lines,
+            [
+                "MACHINE  ENGINE   STATE     AGE  ADDRESS          IMAGE",
+                "host     sandbox  running",
+                "a        sandbox  running",
+                "  old",
+                "b        sandbox  partial",
+                "  half",
+                "a, b: no limits",
+            ]
+        );
+        machines.extend(["c", "d", "e"].map(|name| machine(name, &["no limits"])));
+        assert!(machine_table(&machines, 0, false).ends_with("\n5 machines: no limits\n"));
+    }
+}
