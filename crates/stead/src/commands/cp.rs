@@ -11,6 +11,9 @@ use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 use std::process::Stdio;
 
+/// What the script inside ends with if a path is not there; neither a shell nor tar does.
+const NOT_THERE: i32 = 66;
+
 /// One end of a copy.
 enum End {
     Here(PathBuf),
@@ -83,6 +86,7 @@ fn into(from: &Path, machine: &str, to: &str) -> Result<(), Failure> {
     let steward = Steward::of_user()?;
     // Into a folder under its own name, else under the name that was given, once all of it is there.
     let script = "if [ -d \"$1\" ]; then exec tar -xf - --no-same-owner -C \"$1\"; fi; \
+                  [ -d \"$(dirname -- \"$1\")\" ] || exit 66; \
                   in=$(mktemp -d -- \"$(dirname -- \"$1\")/.stead-cp-XXXXXX\") || exit 1; \
                   tar -xf - --no-same-owner -C \"$in\" && mv -f -- \"$in/$2\" \"$1\"; \
                   ended=$?; rm -rf -- \"$in\"; exit $ended";
@@ -102,6 +106,10 @@ fn into(from: &Path, machine: &str, to: &str) -> Result<(), Failure> {
     };
     let packed = packed.and_then(|()| tar.into_inner()).and_then(|mut pipe| pipe.flush());
     let status = child.wait()?;
+    if status.code() == Some(NOT_THERE) {
+        return Err(Failure::failed(format!("machine \"{machine}\" has no folder for {to}"))
+            .help(format!("stead exec {machine} -- mkdir -p FOLDER makes one")));
+    }
     if !status.success() {
         return Err(Failure::failed(format!("{machine}: tar ended with {status}")));
     }
@@ -111,7 +119,8 @@ fn into(from: &Path, machine: &str, to: &str) -> Result<(), Failure> {
 
 fn out_of(machine: &str, from: &str, to: &Path) -> Result<(), Failure> {
     let steward = Steward::of_user()?;
-    let script = "cd -- \"$(dirname -- \"$1\")\" && exec tar -cf - -- \"$(basename -- \"$1\")\"";
+    let script = "[ -e \"$1\" ] || [ -L \"$1\" ] || exit 66; \
+                  cd -- \"$(dirname -- \"$1\")\" && exec tar -cf - -- \"$(basename -- \"$1\")\"";
     let words = ["/bin/sh", "-c", script, "sh", from].map(String::from);
     let mut child = door::command(&steward, machine, None, &[], &words)?
         .stdin(Stdio::null())
@@ -124,6 +133,10 @@ fn out_of(machine: &str, from: &str, to: &Path) -> Result<(), Failure> {
     }
     let status = child.wait()?;
     unpacked?;
+    if status.code() == Some(NOT_THERE) {
+        return Err(Failure::failed(format!("machine \"{machine}\" has no {from}"))
+            .help("a path without / at its beginning starts at the home of root there"));
+    }
     if status.success() {
         Ok(())
     } else {
@@ -146,6 +159,10 @@ fn unpack(from: impl std::io::Read, to: &Path) -> Result<(), Failure> {
         (folder, Some(name))
     };
     let mut archive = tar::Archive::new(std::io::BufReader::with_capacity(1 << 16, from));
+    if !folder.is_dir() {
+        return Err(Failure::failed(format!("there is no folder {}", folder.display()))
+            .help("mkdir -p makes it"));
+    }
     // Beside the target first: links in the stream can lead only to what the stream itself brought.
     let beside = tempfile::Builder::new().prefix(".stead-cp-").tempdir_in(&folder)?;
     for entry in archive.entries()? {

@@ -83,7 +83,15 @@ fn machines_that_are_not_there_or_cannot_be() {
     assert!(done.lines().last().is_some_and(|line| line.starts_with("{\"done\":")), "{done}");
     fails(&world, &["snapshot", "rm", "--yes", "box", "kept"], 1, "snapshot create box");
     fails(&world, &["init", "no/such"], 1, "there is no folder no/such");
+    fails(&world, &["snapshot", "restore", "box", "x"], 2, "no snapshot x; it has none");
     fails(&world, &["cp", "no-such", "box:"], 1, "the first path");
+    world.ok(&["up", "box"]);
+    fails(&world, &["cp", "box:/no/such", "."], 1, "machine \"box\" has no /no/such");
+    fails(&world, &["cp", "stead.toml", "box:/no/such"], 1, "has no folder for /no/such");
+    fails(&world, &["cp", "box:/etc/hostname", "no/such"], 1, "there is no folder no");
+    let copied = world.ok(&["cp", "--json", "stead.toml", "box:/root/x"]);
+    assert_eq!(copied, "{\"machine\":\"box\",\"from\":\"stead.toml\",\"to\":\"box:/root/x\"}\n");
+    world.ok(&["down", "box"]);
     for name in ["../x", "a/b", "", "host", "a b", "\u{1b}[31m"] {
         let said = world.stead(&["clone", "box", name]);
         assert!(
