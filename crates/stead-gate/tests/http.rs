@@ -147,8 +147,8 @@ async fn the_socket_is_private_and_comes_back() {
 
     let runtime = socket.parent().unwrap();
     let changes = stead_steward::inotify::Folders::new().unwrap();
-    let made = stead_steward::inotify::WatchFlags::CREATE;
-    changes.watch(runtime.parent().unwrap(), made | seen).unwrap();
+    let begun = stead_steward::inotify::WatchFlags::CREATE;
+    changes.watch(runtime.parent().unwrap(), begun | seen).unwrap();
     std::fs::remove_dir_all(runtime).unwrap();
     let answered = timeout(LONG, async {
         // Watched before it is tried: what comes to be in between is an event.

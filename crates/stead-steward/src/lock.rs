@@ -68,7 +68,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    fn places(dir: &std::path::Path) -> Places {
+    fn places(dir: &Path) -> Places {
         Places { data: dir.join("data"), runtime: dir.join("run"), config: dir.join("config") }
     }
 

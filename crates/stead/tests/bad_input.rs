@@ -289,7 +289,7 @@ fn words_that_mean_nothing() {
         ),
         (
             &["export", "bystander", "-o", "/nowhere/file"],
-            "1\n× cannot write /nowhere/file: No such file or directory (os error 2)",
+            "1\n× cannot write /nowhere/file: No such file or directory (os error 2)\nhelp: -o names a file in a folder that is there and that you may write to",
         ),
     ] {
         says(&world, args, expected);

@@ -169,8 +169,8 @@ fn a_stead_file_that_is_something_else_is_told_of_briefly() {
 #[test]
 fn what_is_alike_for_many_machines_is_said_once() {
     let world = World::new();
-    let text: String =
-        (0..20).map(|n| format!("[machines.m{n}]\nimage = \"debian/99\"\n")).collect();
+    let names: Vec<String> = (0..20).map(|n| format!("[machines.m{n}]\n")).collect();
+    let text = names.join("") + "[stead.defaults]\nimage = \"debian/99\"\n";
     world.declare(&text);
     let planned = world.stead(&["plan"]);
     assert_eq!(planned.status, 1, "{planned:?}");
