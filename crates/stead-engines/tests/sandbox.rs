@@ -311,6 +311,23 @@ fn what_is_added_is_told() {
 }
 
 #[test]
+fn an_image_that_nobody_can_make_is_refused_before_anything_is_made() {
+    let place = Place::new();
+    let engine = place.engine();
+    for image in ["debian/99", "fedora/40"] {
+        let machine = Machine { image: image.into(), ..Machine::default() };
+        let remarks = block(engine.check(&place.wanted("box", machine))).unwrap();
+        let [remark] = &remarks[..] else { panic!("{remarks:?}") };
+        assert!(remark.refused, "{remark:?}");
+        let why = format!(
+            "image: there is no image {image}; there are host, debian/11, debian/12, debian/13 and debian/sid"
+        );
+        assert_eq!(remark.text, why);
+    }
+    assert_eq!(block(engine.check(&place.wanted("box", Machine::default()))).unwrap(), []);
+}
+
+#[test]
 fn long_names_and_too_many_machines() {
     let _one = one();
     let place = Place::new();

@@ -3,7 +3,7 @@
 use super::core::Core;
 use super::made;
 use super::state::{layer_path, read_state};
-use super::{Sandbox, diff, disk};
+use super::{Sandbox, diff, disk, image};
 use async_trait::async_trait;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -203,7 +203,8 @@ impl Engine for Sandbox {
                 .collect();
             let changes = diff::diff(&layers, &core.base_folders(&state.image)?);
             core.unmount_if_stopped(&name, &claim)?;
-            changes
+            let shares = wanted.declared.shares.iter().map(|share| share.inside.as_path());
+            Ok(diff::without_mount_points(changes?, &shares.collect::<Vec<_>>()))
         })
         .await
     }
@@ -231,6 +232,11 @@ fn remarks(core: &Core, wanted: &Wanted) -> Vec<Remark> {
         } else if size.bytes() < disk::LEAST {
             refuse(format!("disk: {size} is less than a file system needs (16 MiB)"));
         }
+    }
+    if declared.image != "host"
+        && let Err(why) = image::check(&core.place.images(), &declared.image)
+    {
+        refuse(format!("image: {why}"));
     }
     if let Ok(Some(state)) = read_state(&core.place, &wanted.name)
         && state.image != declared.image

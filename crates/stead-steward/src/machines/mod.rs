@@ -457,6 +457,10 @@ fn problem(error: Error) -> StewardError {
             };
             StewardError::NoMachine { name, help }
         }
+        Error::Host => StewardError::invalid(error.to_string()).with_help(
+            "stead kill ends a session on it; what can be stopped, kept and destroyed is a sandbox: stead init, \
+             or stead run -m scratch",
+        ),
         Error::Name(_) | Error::Refused { .. } => StewardError::invalid(error.to_string()),
         error => StewardError::failed(error.to_string()),
     }
