@@ -191,9 +191,10 @@ async fn a_machine_that_goes_down_loses_sessions_and_brings_them_back() {
     let conversation = known.conversation.unwrap().id;
     until_screen(&rig.places().hold_socket(&agent.id), "ready").await;
 
-    steward.machine_stopping("box").await;
+    let stopping = steward.machine_stopping("box").await;
     rig.stop("box");
     steward.machine_down("box");
+    drop(stopping);
     for session in [&never, &agent] {
         let lost = until(&steward, &session.id, |s| s.exit.is_some()).await;
         assert_eq!(lost.exit.unwrap().by, EndedBy::Lost);
