@@ -131,3 +131,32 @@ fn a_steward_that_comes_back_finds_machines_and_sessions() {
     until("the machine is up again", || (world.machine("a")["phase"] == "running").then_some(()));
     came_back(&world);
 }
+
+#[test]
+fn a_steward_with_another_runtime_folder_finds_machines_and_sessions() {
+    let mut world = World::new();
+    world.apply("[machines.a]\n");
+    world.ok(&["run", "-m", "a", "-d", "-n", "s", "--", "cat"]);
+    let init = world.sandbox("a")["init"].clone();
+    world.kill_steward();
+    let other = world.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    world.set_variable("XDG_RUNTIME_DIR", other.to_str().unwrap());
+    world.ok(&["up", "a"]);
+    assert_eq!(world.sandbox("a")["init"], init);
+    assert!(!other.join("stead/machines/a").exists(), "no second one");
+    assert_eq!(lives(&world, "s", 1).machine, "a");
+    world.ok(&["send", "s", "typed-there", "--key", "enter"]);
+    world.ok(&["wait", "s", "--for", "typed-there", "--timeout", "30s"]);
+    world.sh_ok("a", "true");
+    // Stopped and started it lies there, and this one finds it, too.
+    world.ok(&["restart", "-m", "a"]);
+    lives(&world, "s", 2);
+    assert!(other.join("stead/machines/a/run.json").exists());
+    world.ok(&["steward", "stop"]);
+    world.set_variable("XDG_RUNTIME_DIR", world.path().join("run").to_str().unwrap());
+    assert_eq!(world.machine("a")["phase"], "running");
+    lives(&world, "s", 2);
+    world.ok(&["down", "a"]);
+    assert!(!other.join("stead/machines/a").exists());
+}
