@@ -72,6 +72,7 @@ fn watch(
         }
     }
     show.clear();
+    show.tell_failures(outcome.as_ref().err());
     outcome
 }
 
@@ -82,13 +83,15 @@ struct Show {
     json: bool,
     /// Nothing is printed where there are no bars.
     only_bars: bool,
+    /// Operations that failed: machine and why. What they come to is known at the end of the work.
+    failed: Vec<(String, String)>,
 }
 
 impl Show {
     fn new(json: bool) -> Self {
         let bars = (!json && std::io::stderr().is_terminal())
             .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
-        Show { bars, of: HashMap::new(), json, only_bars: false }
+        Show { bars, of: HashMap::new(), json, only_bars: false, failed: Vec::new() }
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Failure> {
@@ -110,10 +113,9 @@ impl Show {
                 if let Some(bar) = self.of.remove(&event.operation) {
                     bar.finish_and_clear();
                 }
-                let failed = matches!(status, OperationStatus::Failed(_));
                 if let OperationStatus::Failed(why) = status {
-                    self.tell(&format!("{machine}: failed: {}", present::clean(why)));
-                } else if !failed && self.bars.is_none() {
+                    self.failed.push((machine, why.clone()));
+                } else if self.bars.is_none() {
                     self.tell(&format!("{machine}: done"));
                 }
             }
@@ -140,6 +142,16 @@ impl Show {
             Some(bars) => drop(bars.println(line)),
             None if self.only_bars => {}
             None => eprintln!("{line}"),
+        }
+    }
+
+    /// Tells what failed, but for what the failure of the work as a whole tells.
+    fn tell_failures(&mut self, whole: Option<&Failure>) {
+        let only = self.failed.len() == 1;
+        for (machine, why) in std::mem::take(&mut self.failed) {
+            if !whole.is_some_and(|failure| only || failure.to_string().contains(&why)) {
+                self.tell(&format!("{machine}: failed: {}", present::clean(&why)));
+            }
         }
     }
 
