@@ -271,7 +271,7 @@ async fn a_machine_that_is_gone_leaves_what_was_copied() {
     rig.set("box", Mode::Up);
     let other = steward.create(rig.ask("b", &["cat"])).await.unwrap();
     let there = rig.inside("box").session(&session.id);
-    machine::until_true(|| !there.path().exists()).await;
+    machine::until_gone(there.path()).await;
     assert_eq!(steward.list().await.len(), 1);
     assert_eq!(steward.kill("b", 0).await.unwrap().id, other.id);
 }
