@@ -165,6 +165,42 @@ fn what_goes_is_not_told_where_a_program_reads_events() {
     world.apply("[machines.a]\n[machines.b]\n");
     let told = world.ok(&["destroy", "--yes", "--json", "a", "b"]);
     for line in told.lines() {
-        serde_json::from_str::<serde_json::Value>(line).expect(line);
+        serde_json::from_str::<Value>(line).expect(line);
     }
+}
+
+#[test]
+fn a_declared_session_that_is_not_there_is_planned() {
+    let world = World::new();
+    let file = "[machines.a]\n[sessions.work]\nmachine = \"a\"\ncommand = \"cat\"\n";
+    world.declare(file);
+    let planned = || {
+        let said = world.stead(&["plan"]);
+        (said.status, said.out.contains("work"))
+    };
+    assert_eq!(planned(), (3, true));
+    world.ok(&["apply"]);
+    assert_eq!(planned(), (0, false));
+    let first = world.session("work");
+    // One that has ended is there: it is its policy's affair.
+    world.ok(&["kill", "work"]);
+    assert_eq!(planned(), (0, false));
+    world.ok(&["rm", "--yes", "work"]);
+    assert_eq!(planned(), (3, true));
+    // Not on a machine that does not run.
+    world.declare(&file.replace("[sessions", "running = false\n[sessions"));
+    world.ok(&["apply"]);
+    assert_eq!(planned(), (0, false));
+    world.declare(file);
+    world.ok(&["apply"]);
+    let second = world.session("work");
+    assert_ne!(first.id, second.id);
+    assert_eq!(planned(), (0, false));
+    // What is left of one on a machine that was destroyed is in nobody's way.
+    world.ok(&["destroy", "--yes", "a"]);
+    assert_eq!(planned(), (3, true));
+    world.ok(&["apply"]);
+    assert_eq!(planned(), (0, false));
+    assert_ne!(world.session("work").id, second.id);
+    assert_eq!(world.session("work").exit, None);
 }

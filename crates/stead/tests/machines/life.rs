@@ -160,3 +160,30 @@ fn a_steward_with_another_runtime_folder_finds_machines_and_sessions() {
     world.ok(&["down", "a"]);
     assert!(!other.join("stead/machines/a").exists());
 }
+
+#[test]
+fn the_sessions_of_a_destroyed_machine_do_not_return_to_another_of_its_name() {
+    let world = World::new();
+    let file = "[machines.a]\n";
+    world.apply(file);
+    for round in 1..=2 {
+        let name = format!("old{round}");
+        world.ok(&["run", "-m", "a", "-d", "-n", &name, "--restart", "always", "--", "cat"]);
+        lives(&world, &name, 1);
+        // By name, and by a file that declares it no more.
+        if round == 1 {
+            world.ok(&["destroy", "--yes", "a"]);
+        } else {
+            world.apply("");
+        }
+        assert_eq!(world.session(&name).exit.unwrap().by, EndedBy::Person);
+        world.apply(file);
+        // Once this one is told of, the others have been decided about.
+        let other = format!("new{round}");
+        world.ok(&["run", "-m", "a", "-d", "-n", &other, "--", "cat"]);
+        world.kill_steward();
+        lives(&world, &other, 1);
+        let old = world.session(&name);
+        assert_eq!((old.life, old.exit.map(|exit| exit.by)), (1, Some(EndedBy::Person)));
+    }
+}
