@@ -255,6 +255,43 @@ async fn a_machine_that_cannot_be_told_makes_sessions_unknown_and_nothing_begins
 }
 
 #[tokio::test]
+async fn a_connection_that_fails_is_tried_again_by_itself() {
+    let rig = Rig::new();
+    let steward = rig.steward().await;
+    let session = steward.create(rig.ask("a", &["cat"])).await.unwrap();
+    rig.set("box", Mode::Unreachable("no route"));
+    rig.kill_bridge("box");
+    let said = "its machine cannot be reached: no route";
+    until(&steward, &session.id, |s| s.status.detail == said).await;
+    // Nobody says so.
+    rig.set("box", Mode::Up);
+    let back = until(&steward, &session.id, |s| s.status.state != State::Unknown).await;
+    assert_eq!((back.life, back.pid), (1, session.pid));
+    steward.kill("a", 0).await.unwrap();
+}
+
+#[tokio::test]
+async fn no_stream_is_made_into_a_machine_that_is_being_stopped() {
+    let rig = Rig::new();
+    let steward = rig.steward().await;
+    let session = steward.create(rig.ask("a", &["cat"])).await.unwrap();
+    let (one, other) =
+        (steward.machine_stopping("box").await, steward.machine_stopping("box").await);
+    rig.kill_bridge("box");
+    let said = "its machine is being stopped";
+    until(&steward, &session.id, |s| s.status.detail == said).await;
+    assert!(steward.kill("a", 0).await.is_err(), "nothing is known of it");
+    drop(one);
+    assert_eq!(rig.bridges("box"), 1);
+    assert_eq!(steward.get("a").await.unwrap().status.detail, said);
+    // It was not stopped after all.
+    drop(other);
+    let back = until(&steward, &session.id, |s| s.status.state != State::Unknown).await;
+    assert_eq!((back.life, back.pid, rig.bridges("box")), (1, session.pid, 2));
+    steward.kill("a", 0).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_machine_that_is_gone_leaves_what_was_copied() {
     let rig = Rig::new();
     let steward = rig.steward().await;
