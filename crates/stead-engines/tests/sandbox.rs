@@ -279,15 +279,74 @@ fn after_a_reboot_nothing_is_taken_for_running() {
     let engine = place.engine();
     let wanted = place.wanted("box", Machine::default());
     up(&engine, &wanted);
-    let path = place.run().join("machines/box/run.json");
-    let told = std::fs::read_to_string(&path).unwrap();
     let boot = run_json(&place, "box")["boot"].as_str().unwrap().to_owned();
-    std::fs::write(&path, told.replace(&boot, "00000000-0000-0000-0000-000000000000")).unwrap();
+    let paths =
+        [place.run().join("machines/box/run.json"), place.data().join("machines/box/started.json")];
+    let told = paths.each_ref().map(|path| std::fs::read_to_string(path).unwrap());
+    for (path, told) in paths.iter().zip(&told) {
+        std::fs::write(path, told.replace(&boot, "00000000-0000-0000-0000-000000000000")).unwrap();
+    }
     assert_eq!(phase(&engine, "box"), Phase::Stopped);
     assert!(block(engine.exec("box", &stead_machine::engine::Exec::default())).is_err());
-    std::fs::write(&path, told).unwrap();
+    // As a host leaves it that lost power in the middle of writing.
+    std::fs::write(&paths[1], "").unwrap();
+    assert_eq!(phase(&engine, "box"), Phase::Stopped);
+    for (path, told) in paths.iter().zip(&told) {
+        std::fs::write(path, told).unwrap();
+    }
     assert_eq!(phase(&engine, "box"), Phase::Running);
     block(engine.destroy("box", &Steps::none())).unwrap();
+}
+
+/// Two sandboxes over one state would damage it.
+#[test]
+fn a_machine_is_found_by_a_program_with_another_runtime_folder() {
+    let _one = one();
+    let place = Place::new();
+    let before = place.residue();
+    let (engine, elsewhere) = (place.engine(), place.engine_elsewhere());
+    let wanted = place.wanted("box", Machine::default());
+    up(&engine, &wanted);
+    let init = pid(&run_json(&place, "box")["init"]);
+    assert_eq!(phase(&elsewhere, "box"), Phase::Running);
+    block(elsewhere.start(&wanted, &Steps::none())).unwrap();
+    assert_eq!(shell(&elsewhere, "box", "mkdir -p /root; echo one >/root/data").0, 0);
+    block(elsewhere.sweep(&Steps::none())).unwrap();
+    assert_eq!(shell(&engine, "box", "cat /root/data"), (0, "one\n".into()));
+    assert_eq!(pid(&run_json(&place, "box")["init"]), init);
+    block(elsewhere.stop("box", &Steps::none())).unwrap();
+    assert_eq!(processes(&programs().sandbox), [0; 0]);
+    assert_eq!(phase(&engine, "box"), Phase::Stopped);
+    // And the other way round.
+    block(elsewhere.start(&wanted, &Steps::none())).unwrap();
+    assert_eq!(phase(&engine, "box"), Phase::Running);
+    assert_eq!(shell(&engine, "box", "cat /root/data"), (0, "one\n".into()));
+    block(engine.destroy("box", &Steps::none())).unwrap();
+    assert_eq!(entries(&place.dir.path().join("other/machines")), 0);
+    no_residue(&place, &before);
+}
+
+/// As when whoever cleans up temporary folders, or ends a login, empties the runtime folder.
+#[test]
+fn a_machine_whose_run_folder_was_removed_still_runs_and_is_stopped() {
+    let _one = one();
+    let place = Place::new();
+    let before = place.residue();
+    let engine = place.engine();
+    let wanted = place.wanted("box", Machine::default());
+    up(&engine, &wanted);
+    std::fs::remove_dir_all(place.run()).unwrap();
+    let seen = block(engine.look("box")).unwrap().unwrap();
+    assert_eq!(seen.phase, Phase::Running);
+    assert!(seen.notes.iter().any(|note| note.contains("was removed: restart it")), "{seen:?}");
+    block(engine.start(&wanted, &Steps::none())).unwrap();
+    assert!(!place.run().join("machines/box").exists(), "no second one");
+    block(engine.stop("box", &Steps::none())).unwrap();
+    assert_eq!(processes(&programs().sandbox), [0; 0]);
+    up(&engine, &wanted);
+    assert_eq!(shell(&engine, "box", "echo yes"), (0, "yes\n".into()));
+    block(engine.destroy("box", &Steps::none())).unwrap();
+    no_residue(&place, &before);
 }
 
 /// Also for an ordinary user, whose files of the base belong to others.
@@ -363,7 +422,7 @@ fn what_belongs_to_nobody_is_swept() {
     stamp.set_modified(std::time::UNIX_EPOCH).unwrap();
     std::fs::create_dir_all(place.data().join("layers/0123456789abcdef/fs")).unwrap();
     std::fs::create_dir_all(place.run().join("machines/gone")).unwrap();
-    std::fs::write(place.run().join("claims/gone"), "").unwrap();
+    std::fs::write(place.data().join("claims/gone"), "").unwrap();
     block(engine.sweep(&Steps::none())).unwrap();
     assert!(cover.is_dir(), "the cover of a machine that runs");
     assert_eq!(shell(&engine, "box", "echo yes"), (0, "yes\n".into()));
@@ -394,7 +453,7 @@ fn an_orphan_that_holds_a_machine_is_ended() {
     let engine = place.engine();
     let wanted = place.wanted("box", Machine::default());
     block(engine.create(&wanted, &Steps::none())).unwrap();
-    let claim = place.run().join("claims/box");
+    let claim = place.data().join("claims/box");
     std::fs::create_dir_all(claim.parent().unwrap()).unwrap();
     let file = std::fs::File::create(&claim).unwrap();
     file.lock().unwrap();

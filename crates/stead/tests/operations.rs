@@ -149,7 +149,7 @@ impl Machines {
             places.data.join("machines"),
             places.data.join("layers"),
             places.runtime.join("machines"),
-            places.runtime.join("claims"),
+            places.data.join("claims"),
         ] {
             for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
                 let name = entry.file_name().to_string_lossy().into_owned();

@@ -5,6 +5,7 @@ use super::made::{self, Made, disk_of};
 use super::place::Place;
 use super::state::{Store, read_state};
 use super::{Programs, disk, files, identity, image, running, still};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use stead_box::cgroup;
 use stead_box::cgroup::Probe;
@@ -34,7 +35,13 @@ impl Core {
     }
 
     pub fn running(&self, name: &str) -> Result<Option<Running>> {
-        running::look(&self.place.run(name))
+        Ok(running::find(&self.place, name)?.map(|(_, running)| running))
+    }
+
+    /// The run folder of a machine that runs; of another, the one that it would have.
+    pub fn run_folder(&self, name: &str) -> Result<PathBuf> {
+        let found = running::find(&self.place, name)?;
+        Ok(found.map_or_else(|| self.place.run(name), |(run, _)| run))
     }
 
     /// Takes a machine to work on. If it was left standing still, it goes on.
@@ -158,7 +165,7 @@ impl Core {
         self.can_limit_these(&all)
     }
 
-    pub fn image(&self, name: &str, steps: &Steps) -> Result<std::path::PathBuf> {
+    pub fn image(&self, name: &str, steps: &Steps) -> Result<PathBuf> {
         image::ensure(&self.place.images(), name, &|text| steps.note(text))
             .map_err(|e| EngineError::Failed(e.to_string()))
     }
@@ -189,7 +196,7 @@ impl Core {
             }
             if before.declared.env != after.declared.env {
                 steps.step("change its environment")?;
-                enter::set_environment(&self.place.run(&after.name), &after.declared.env)
+                enter::set_environment(&self.run_folder(&after.name)?, &after.declared.env)
                     .map_err(|e| EngineError::Failed(e.to_string()))?;
             }
         }

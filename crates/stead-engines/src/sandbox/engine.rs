@@ -3,7 +3,7 @@
 use super::core::Core;
 use super::made;
 use super::state::{layer_path, read_state};
-use super::{Sandbox, diff, disk, image};
+use super::{Sandbox, diff, disk, image, running};
 use async_trait::async_trait;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -108,10 +108,10 @@ impl Engine for Sandbox {
         let (name, exec) = (name.to_owned(), exec.clone());
         self.blocking(move |core| {
             core.made(&name)?;
-            if core.running(&name)?.is_none() {
+            let Some((run, _)) = running::find(&core.place, &name)? else {
                 return Err(EngineError::NotNow(format!("\"{name}\" does not run")));
-            }
-            let mut command = core.command(&name);
+            };
+            let mut command = core.command(&run);
             if let Some(cwd) = &exec.cwd {
                 command.arg("--cwd").arg(cwd);
             }
@@ -127,10 +127,10 @@ impl Engine for Sandbox {
     async fn connect(&self, name: &str, port: u16) -> Result<OwnedFd> {
         let name = name.to_owned();
         self.blocking(move |core| {
-            if core.running(&name)?.is_none() {
+            let Some((run, _)) = running::find(&core.place, &name)? else {
                 return Err(EngineError::NotNow(format!("\"{name}\" does not run")));
-            }
-            let socket = core.place.run(&name).join("net.sock");
+            };
+            let socket = run.join(net::SOCKET);
             net::client::connect(&socket, port)
                 .map_err(|e| EngineError::Failed(format!("port {port} of \"{name}\": {e}")))
         })

@@ -5,7 +5,7 @@ use super::core::Core;
 use super::made::disk_of;
 use super::state::{Kept, Layer, Store, kept, layer_path};
 use super::still::Still;
-use super::{copy, disk, files, identity};
+use super::{copy, disk, files, identity, running};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 use stead_machine::engine::Result;
@@ -70,7 +70,7 @@ impl Core {
         steps: &Steps,
         claim: &Claim,
     ) -> Result<(Vec<Layer>, String)> {
-        let Some(running) = self.running(&wanted.name)? else {
+        let Some((run, running)) = running::find(&self.place, &wanted.name)? else {
             return Err(EngineError::NotNow("it has just stopped: ask again".into()));
         };
         if running.cgroups.is_empty() {
@@ -85,7 +85,7 @@ impl Core {
         let copy = store.layer(state.top.disk.as_deref())?;
         let from = layer_path(&self.place, &state.top).join("fs");
         let to = layer_path(&self.place, &copy).join("fs");
-        let still = Still::hold(&self.place.run(&wanted.name), &running);
+        let still = Still::hold(&run, &running);
         let copied = still.and_then(|still| {
             let copied = copy::all(&from, &to, claim);
             still.end().and(copied)

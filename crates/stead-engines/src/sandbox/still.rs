@@ -57,11 +57,12 @@ impl Drop for Still {
 /// # Errors
 /// If that cannot be told, or the kernel refuses.
 pub fn go_on(place: &Place, name: &str) -> Result<bool, EngineError> {
-    let run = place.run(name);
+    let found = running::find(place, name)?;
+    let run = found.as_ref().map_or_else(|| place.run(name), |(run, _)| run.clone());
     if !was_left(&run) {
         return Ok(false);
     }
-    if let Some(running) = running::look(&run)? {
+    if let Some((_, running)) = found {
         match cgroup::thaw(&running.cgroups) {
             Ok(()) | Err(CgroupError::NoFreezer) => {}
             Err(e) => return Err(failed(e)),

@@ -39,6 +39,11 @@ impl Place {
         Sandbox::new(&self.data(), &self.run(), programs())
     }
 
+    /// The engine, as a program sees it that has another runtime folder.
+    pub fn engine_elsewhere(&self) -> Sandbox {
+        Sandbox::new(&self.data(), &self.dir.path().join("other"), programs())
+    }
+
     /// A machine of this name, always the same.
     pub fn wanted(&self, name: &str, declared: Machine) -> Wanted {
         let mut numbers = self.numbers.lock().unwrap();
@@ -74,7 +79,7 @@ impl Place {
             let file = std::fs::read_to_string(entry.path().join("loop/backing_file"));
             all.extend(file.ok().filter(|f| f.contains(&dir)).map(|f| format!("loop {f}")));
         }
-        for folder in ["data/machines", "data/layers", "run/machines", "run/claims"] {
+        for folder in ["data/machines", "data/layers", "run/machines", "data/claims"] {
             for entry in std::fs::read_dir(self.dir.path().join(folder)).into_iter().flatten() {
                 let name = entry.unwrap().file_name();
                 // The manager's, and the lock of all layers.

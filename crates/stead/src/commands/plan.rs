@@ -70,7 +70,7 @@ pub fn apply(args: &Apply) -> Outcome {
     }
     let steward = Steward::of_user()?;
     let body = api::Apply { declared: body, plan, parallel: args.parallel };
-    work::follow_several(&steward, Method::POST, "/v1/apply", Some(&body), args.json.json)?;
+    work::follow(&steward, Method::POST, "/v1/apply", Some(&body), args.json.json)?;
     Ok(0)
 }
 

@@ -30,32 +30,9 @@ pub fn follow(
     body: Option<&impl Serialize>,
     json: bool,
 ) -> Result<Value, Failure> {
-    to_the_end(steward, method, path, body, Show::new(json))
-}
-
-/// As [`follow`], for work on several machines: one that fails is told at once, since the rest goes on.
-///
-/// # Errors
-/// Why not all of it was done.
-pub fn follow_several(
-    steward: &Steward,
-    method: Method,
-    path: &str,
-    body: Option<&impl Serialize>,
-    json: bool,
-) -> Result<Value, Failure> {
-    to_the_end(steward, method, path, body, Show { several: true, ..Show::new(json) })
-}
-
-fn to_the_end(
-    steward: &Steward,
-    method: Method,
-    path: &str,
-    body: Option<&impl Serialize>,
-    mut show: Show,
-) -> Result<Value, Failure> {
+    let mut show = Show::new(json);
     let done = watch(steward, method, path, body, &mut show)?;
-    if show.json {
+    if json {
         print_json(&Line::Done { done: done.clone() })?;
     }
     Ok(done)
@@ -94,6 +71,7 @@ fn watch(
         }
     }
     show.clear();
+    show.tell_failures(outcome.as_ref().err());
     outcome
 }
 
@@ -104,8 +82,8 @@ struct Show {
     json: bool,
     /// Nothing is printed where there are no bars.
     only_bars: bool,
-    /// Other machines are worked on after one has failed.
-    several: bool,
+    /// Operations that failed: machine and why. What they come to is known at the end of the work.
+    failed: Vec<(String, String)>,
     notes: Notes,
 }
 
@@ -138,7 +116,7 @@ impl Show {
             of: HashMap::new(),
             json,
             only_bars: false,
-            several: false,
+            failed: Vec::new(),
             notes: Notes::default(),
         }
     }
@@ -167,14 +145,10 @@ impl Show {
                 if let Some(bar) = self.of.remove(&event.operation) {
                     bar.finish_and_clear();
                 }
-                match status {
-                    OperationStatus::Failed(why) if self.several => {
-                        self.tell(&format!("{machine}: failed: {}", present::clean(why)));
-                    }
-                    // Why is the last line of the work, which is told as the failure that it is.
-                    OperationStatus::Failed(_) => {}
-                    _ if self.bars.is_none() => self.tell(&format!("{machine}: done")),
-                    _ => {}
+                if let OperationStatus::Failed(why) = status {
+                    self.failed.push((machine, why.clone()));
+                } else if self.bars.is_none() {
+                    self.tell(&format!("{machine}: done"));
                 }
             }
         }
@@ -200,6 +174,16 @@ impl Show {
             Some(bars) => drop(bars.println(line)),
             None if self.only_bars => {}
             None => eprintln!("{line}"),
+        }
+    }
+
+    /// Tells what failed, but for what the failure of the work as a whole tells.
+    fn tell_failures(&mut self, whole: Option<&Failure>) {
+        let only = self.failed.len() == 1;
+        for (machine, why) in std::mem::take(&mut self.failed) {
+            if !whole.is_some_and(|failure| only || failure.to_string().contains(&why)) {
+                self.tell(&format!("{machine}: failed: {}", present::clean(&why)));
+            }
         }
     }
 

@@ -180,3 +180,20 @@ fn what_is_alike_for_many_machines_is_said_once() {
     assert_eq!(planned.out.lines().filter(|line| line.starts_with("x m")).count(), 20);
     assert_eq!(world.stead(&["apply", "--yes"]).status, 1);
 }
+
+#[test]
+fn what_failed_is_told_once() {
+    let world = World::new();
+    // What its port leads from is taken: it is made, and does not start.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    world.declare(&format!("[machines.a]\nports = [\"{port}:80\"]\n"));
+    for args in [&["apply", "--yes"][..], &["up", "a"], &["restart", "-m", "a"]] {
+        let said = world.stead(args);
+        assert_eq!(said.status, 1, "{args:?}: {said:?}");
+        assert_eq!(said.err.matches(&port.to_string()).count(), 1, "{args:?}: {}", said.err);
+        assert!(!said.err.contains("failed:"), "{args:?}: {}", said.err);
+    }
+    drop(taken);
+    world.ok(&["up", "a"]);
+}
