@@ -22,6 +22,7 @@ mod place;
 mod process;
 mod root;
 mod rootless;
+mod share;
 pub mod spec;
 pub mod start;
 pub mod stop;

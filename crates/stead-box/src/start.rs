@@ -11,6 +11,7 @@ use crate::init::{self, Given};
 use crate::net::NetSetup;
 use crate::place::Places;
 use crate::process::{RUN_FILE, boot_id, init_of, read_run, start_time, write_run};
+use crate::share::Share;
 use crate::spec::{Ids, Running, Spec};
 use crate::{kernel, sys, userns};
 use rustix::fd::{AsFd, OwnedFd};
@@ -48,6 +49,10 @@ pub fn start(spec: &Spec) -> Result<Running> {
     running
 }
 
+/// The note on a machine of an ordinary user that has no share of its own.
+const UNLIMITED: &str = "the machine can use up the inotify instances and watches of the user who made it: the kernel \
+                         takes no limits in /proc/sys/user here";
+
 /// Processes that are killed unless they are let go.
 #[derive(Default)]
 struct Processes(Vec<(i32, OwnedFd)>);
@@ -69,6 +74,7 @@ fn make(spec: &Spec, group: &Group) -> Result<Running> {
         Ids::Range { first } => Some(first),
         Ids::Own => None,
     };
+    let share = range.map_or_else(|| Share::of_here(spec.nested), |_| Share::default());
     let (death, lifeline) = pipe().tried(|| "a pipe")?;
     let mut net = match &spec.net {
         Some(_) => Some(Server::start(spec, range.is_none(), &death.into(), &mut processes)?),
@@ -86,8 +92,14 @@ fn make(spec: &Spec, group: &Group) -> Result<Running> {
         }
     }
     let users = match range {
-        Some(first) => userns::make(first, userns::IDS)?,
-        None => userns::make(0, 1)?,
+        Some(first) => userns::make(first)?,
+        None => {
+            let (users, limited) = userns::make_alone(&share)?;
+            if !limited {
+                notes.push(UNLIMITED.to_owned());
+            }
+            users
+        }
     };
     let places = Places::open(group.folders())?;
     let (mut ours, theirs) = UnixStream::pair().tried(|| "a pair of sockets")?;

@@ -7,6 +7,7 @@
 mod common;
 
 mod bombs;
+mod counts;
 mod kernel;
 mod links;
 mod network;
