@@ -26,6 +26,7 @@ mod share;
 pub mod spec;
 pub mod start;
 pub mod stop;
+mod streams;
 mod sys;
 mod terminal;
 mod userns;

@@ -208,13 +208,14 @@ pub fn signal_fd(signals: &[i32]) -> io::Result<OwnedFd> {
     }
 }
 
-/// The number of the signal that has arrived at such a descriptor.
-pub fn read_signal(arrivals: &OwnedFd) -> Option<i32> {
+/// The signal that has arrived at such a descriptor.
+pub fn read_signal(arrivals: &OwnedFd) -> Option<Arrived> {
     let mut record = [0_u8; size_of::<libc::signalfd_siginfo>()];
     let read = rustix::io::read(arrivals, &mut record).ok()?;
-    // The number is the record's first field.
-    let number = record.first_chunk::<4>().copied().map(u32::from_ne_bytes)?;
-    (read == record.len()).then_some(number as i32)
+    // The record's first fields are the number, an error, and the sender's code.
+    let field = |at: usize| record[at..].first_chunk::<4>().copied().map(i32::from_ne_bytes);
+    let (number, code) = (field(0)?, field(8)?);
+    (read == record.len()).then_some(Arrived { number, by_kernel: code > 0 })
 }
 
 /// Closes every descriptor from `first` on, at once.

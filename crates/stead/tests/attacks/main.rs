@@ -8,6 +8,7 @@ mod common;
 
 mod bombs;
 mod counts;
+mod door;
 mod kernel;
 mod links;
 mod network;
