@@ -1,6 +1,6 @@
 //! What whoever enters a machine brings along: the folder to start in, files of the host, a terminal.
 
-use crate::common::World;
+use crate::common::{Terminal, World};
 use std::fs::File;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
@@ -92,29 +92,34 @@ fn a_folder_at_a_standard_stream_leads_nowhere() {
     }
 }
 
+/// `stead WORDS`, with folders and a file of the host open in it that it knows nothing of.
+fn with_folders_open(world: &World, words: &[&str]) -> Command {
+    let mut command = world.program("bash");
+    command.args(["-c", "exec 3<. 5</ 9<.. 11<stead.toml \"$@\"", "-"]);
+    command.arg(world.programs().join("stead")).args(words);
+    command
+}
+
+/// Tells where it stands and what is there and above.
+const WHERE: &str = "readlink /proc/self/cwd; ls -a . .. ../..";
+
+fn stands_inside(world: &World, said: &str, how: &str) {
+    assert!(!said.contains("stead.toml"), "{how}: {said}");
+    assert!(!said.contains(world.path().to_str().unwrap()), "{how}: {said}");
+}
+
 #[test]
 fn a_folder_to_start_in_is_not_one_of_the_host() {
     for world in worlds() {
         // Whatever is open in the program that enters, by its number, or as what it stands in.
         let numbers = (0..32).map(|fd| format!("/proc/self/fd/{fd}"));
-        let others =
-            ["/proc/self/cwd", "/proc/self/root", "/proc/thread-self/cwd"].map(String::from);
+        let others = ["/proc/self/cwd", "/proc/thread-self/cwd"].map(String::from);
         for path in numbers.chain(others) {
-            let look = ["--", "sh", "-c", "readlink /proc/self/cwd; ls -a ../.. ."];
-            // Three folders and a file of the host stay open in it.
-            let enter = |words: &[&str]| {
-                let script = "exec 3<. 5</ 9<.. 11<stead.toml \"$@\"";
-                let mut command = world.program("bash");
-                command.args(["-c", script, "-"]).arg(world.programs().join("stead"));
-                let out = command.args(words).args(look).output().unwrap();
-                String::from_utf8_lossy(&out.stdout).into_owned()
-            };
-            world.sh_ok("a", &format!("rm -rf /srv/home; ln -s {path} /srv/home"));
-            for said in
-                [enter(&["exec", "a", "-C", &path]), enter(&["exec", "a", "-C", "/srv/home"])]
-            {
-                assert!(!said.contains("stead.toml"), "{path}: {said}");
-                assert!(!said.contains(world.path().to_str().unwrap()), "{path}: {said}");
+            world.sh_ok("a", &format!("rm -f /srv/home; ln -s {path} /srv/home"));
+            for cwd in [&path, "/srv/home"] {
+                let words = ["exec", "a", "-C", cwd, "--", "sh", "-c", WHERE];
+                let out = with_folders_open(&world, &words).output().unwrap();
+                stands_inside(&world, &String::from_utf8_lossy(&out.stdout), &path);
             }
         }
     }
@@ -123,16 +128,83 @@ fn a_folder_to_start_in_is_not_one_of_the_host() {
 #[test]
 fn the_home_folder_is_not_one_of_the_host_either() {
     for world in worlds() {
+        if world.sh("a", "mv /root /srv/root").status != 0 {
+            println!("SKIPPED: in an ordinary user's machine it is a mount that stays");
+            continue;
+        }
         for fd in 0..16 {
-            world.sh_ok("a", &format!("rm -rf /root 2>/dev/null; rmdir /root 2>/dev/null; mv /root /srv/root-{fd} 2>/dev/null; ln -s /proc/self/fd/{fd} /root"));
-            let said = world.stead(&["exec", "a", "--", "sh", "-c", "readlink /proc/self/cwd; ls"]);
-            assert!(!said.out.contains("stead.toml"), "{fd}: {said:?}");
-            assert!(!said.out.contains(world.path().to_str().unwrap()), "{fd}: {said:?}");
-            let at_a_terminal = world.terminal(&["shell", "a"]);
-            at_a_terminal.line("readlink /proc/self/cwd; ls; echo en''d");
-            at_a_terminal.wait_for("end");
-            let shown = at_a_terminal.text().join("\n");
-            assert!(!shown.contains("stead.toml"), "{fd}: {shown}");
+            world.sh_ok("a", &format!("rm -f /root; ln -s /proc/self/fd/{fd} /root"));
+            let words = ["exec", "a", "--", "sh", "-c", WHERE];
+            let out = with_folders_open(&world, &words).output().unwrap();
+            stands_inside(&world, &String::from_utf8_lossy(&out.stdout), &fd.to_string());
+            let mut shell = with_folders_open(&world, &["shell", "a"]);
+            let shell = Terminal::start(shell.current_dir(world.home()), 200, 50);
+            shell.line(&format!("{WHERE}; echo en''d"));
+            shell.wait_for("end");
+            stands_inside(&world, &shell.text().join("\n"), &fd.to_string());
+        }
+    }
+}
+
+/// Stays when the command has ended, with every terminal open that it can find; reads what is typed there and types itself.
+const THIEF: &str = r"
+import fcntl, glob, os, signal, threading
+ready, done = os.pipe()
+if os.fork():
+    os.close(done)
+    os.read(ready, 1)
+    os._exit(0)
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+terminals = [0, 1, 2]
+for path in ['/dev/tty', '/dev/console'] + glob.glob('/dev/pts/*'):
+    try: terminals.append(os.open(path, os.O_RDWR | os.O_NOCTTY))
+    except OSError: pass
+os.setsid()
+got = os.open('/srv/got', os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+def steal(fd):
+    for key in b'evil\n':
+        try: fcntl.ioctl(fd, 0x5412, bytes([key]))
+        except OSError: pass
+    while True:
+        try:
+            keys = os.read(fd, 100)
+            if not keys: return
+            os.write(got, keys)
+        except OSError: return
+threads = [threading.Thread(target=steal, args=(fd,)) for fd in terminals for _ in range(3)]
+for thread in threads: thread.start()
+os.write(done, b'x')
+os.close(done)
+signal.pause()
+";
+
+#[test]
+fn who_stays_behind_neither_reads_nor_types_at_the_terminal_of_who_entered() {
+    for world in worlds() {
+        let written = world.stead_with_input(
+            &["exec", "a", "--", "sh", "-c", "cat > /srv/thief.py"],
+            THIEF.as_bytes(),
+        );
+        assert_eq!(written.status, 0, "{written:?}");
+        for (words, typed) in [
+            (&["exec", "a", "--", "python3", "/srv/thief.py"][..], None),
+            (&["shell", "a"], Some("python3 /srv/thief.py; exit")),
+        ] {
+            let script = "\"$@\"; echo back on the host; for n in 1 2 3 4 5 6; do read -r key; echo \"read: $key.\"; done";
+            let mut command = world.program("bash");
+            command.args(["-c", script, "-"]).arg(world.programs().join("stead")).args(words);
+            let mut terminal = Terminal::start(&command, 80, 40);
+            if let Some(line) = typed {
+                terminal.line(line);
+            }
+            terminal.wait_for("back on the host");
+            for n in 1..=6 {
+                terminal.line(&format!("key-{n}"));
+                terminal.wait_for(&format!("read: key-{n}."));
+            }
+            assert_eq!(terminal.end(), 0);
+            let stolen = world.sh("a", "cat /srv/got").out;
+            assert!(!stolen.contains("key-"), "{words:?}: {stolen}");
         }
     }
 }
