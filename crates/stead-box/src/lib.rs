@@ -18,6 +18,7 @@ mod inside;
 mod kernel;
 mod mounts;
 pub mod net;
+mod outsiders;
 mod place;
 mod process;
 mod root;
