@@ -3,6 +3,7 @@
 //! Writing to `cgroup.procs` makes the kernel wait for all processors (7 ms). A single thread that moves itself by
 //! `tasks` does not, and a process that is made inside a version 2 group does not have to move.
 
+use crate::cgroup;
 use crate::failure::{Result, Tried};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
@@ -15,8 +16,17 @@ pub struct Places {
 }
 
 impl Places {
-    /// Opens them.
+    /// Opens them, for somebody inside.
     pub fn open(folders: &[PathBuf]) -> Result<Self> {
+        Self::open_these(folders.iter().map(|folder| cgroup::inside(folder)))
+    }
+
+    /// Opens them, for the process that serves the network.
+    pub fn open_for_net(folders: &[PathBuf]) -> Result<Self> {
+        Self::open_these(folders.iter().filter_map(|folder| cgroup::net(folder)))
+    }
+
+    fn open_these(folders: impl Iterator<Item = PathBuf>) -> Result<Self> {
         let mut places = Places { tasks: Vec::new(), second: None };
         for folder in folders {
             let tasks = folder.join("tasks");
@@ -24,8 +34,8 @@ impl Places {
                 Ok(fd) => places.tasks.push((fd, tasks)),
                 Err(rustix::io::Errno::NOENT) => {
                     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-                    let fd = open(folder, flags, Mode::empty()).tried(|| folder.display())?;
-                    places.second = Some((fd, folder.clone()));
+                    let fd = open(&folder, flags, Mode::empty()).tried(|| folder.display())?;
+                    places.second = Some((fd, folder));
                 }
                 Err(e) => return Err(e).tried(|| tasks.display()),
             }
