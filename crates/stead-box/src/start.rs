@@ -93,15 +93,14 @@ fn make(spec: &Spec, group: &Group) -> Result<Running> {
             None => userns::own()?,
         }
     }
-    let users = match range {
-        Some(first) => userns::make(first)?,
-        None => {
-            let (users, limited) = userns::make_alone(&share)?;
-            if !limited {
-                notes.push(UNLIMITED.to_owned());
-            }
-            users
+    let users = if let Some(first) = range {
+        userns::make(first)?
+    } else {
+        let (users, limited) = userns::make_alone(&share)?;
+        if !limited {
+            notes.push(UNLIMITED.to_owned());
         }
+        users
     };
     let places = Places::open(group.folders())?;
     let (mut ours, theirs) = UnixStream::pair().tried(|| "a pair of sockets")?;
