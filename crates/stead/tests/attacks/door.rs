@@ -14,7 +14,9 @@ fn worlds() -> Vec<World> {
         worlds.push(world);
     }
     worlds.retain(World::sandboxes_work);
-    worlds.iter().for_each(|world| world.apply("[machines.a]\n"));
+    for world in &worlds {
+        world.apply("[machines.a]\n");
+    }
     worlds
 }
 
