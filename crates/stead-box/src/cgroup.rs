@@ -12,12 +12,14 @@ mod hand;
 mod hierarchy;
 mod limit;
 mod probe;
+mod seats;
 mod usage;
 
 pub use end::{freeze, leftovers, remove, thaw};
 pub use hand::{habitable, hand_over};
 pub use hierarchy::Hierarchies;
 pub use probe::{Probe, probe};
+pub(crate) use seats::{inside, net};
 pub use usage::{Usage, usage};
 
 use crate::spec::Limits;
@@ -172,6 +174,15 @@ impl Group {
         &self.notes
     }
 
+    /// Makes room below the group for the process that serves the network, apart from everybody inside.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn seat_apart(&self) -> Result<()> {
+        let second = |folder: &&PathBuf| folder.join("cgroup.freeze").exists();
+        self.folders.iter().find(second).map_or(Ok(()), |folder| seats::make(folder))
+    }
+
     /// Ends what is inside and removes the group.
     ///
     /// # Errors
@@ -199,7 +210,7 @@ pub fn verify(pid: i32, group: &Group) -> Result<()> {
     let places = hierarchy::parse_proc_cgroup(&text);
     for ((key, wanted), folder) in group.paths.iter().zip(&group.folders) {
         let found = places.iter().find(|(k, _)| k == key).map_or("", |(_, path)| path);
-        if found != wanted {
+        if !seats::is_inside(found, wanted) {
             return Err(CgroupError::Outside {
                 pid,
                 folder: folder.clone(),

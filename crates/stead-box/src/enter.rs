@@ -1,16 +1,19 @@
 //! Running a command in a sandbox that runs.
 //!
 //! A child joins everything and becomes the command; its parent stays outside and hands on signals and the exit
-//! status. A terminal of the caller's does not go in: the command gets one of its own ([`crate::terminal`]). If the parent
-//! is killed, the command goes on.
+//! status. A terminal of the caller's does not go in: the command gets one of its own ([`crate::terminal`]). Nor do files
+//! ([`crate::streams`]). If the parent is killed, the command goes on.
 
 use crate::failure::{BoxError, Result, Tried};
 use crate::place::Places;
 use crate::process::{init_of, read_run, write_run};
 use crate::spec::Running;
+use crate::streams::{Carried, Streams};
 use crate::terminal::Terminal;
 use crate::{filter, kernel, sys};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
+use rustix::process::{Pid, WaitOptions, waitpid};
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -83,12 +86,14 @@ impl Enter {
         signals.push(libc::SIGCHLD);
         sys::block(Some(&signals));
         let terminal = Terminal::in_place()?;
+        let streams = Streams::in_place()?;
         let child = sys::clone(0, places.second()).tried(|| "a process inside")?;
         let Some(child) = child else {
             let entered = places.join_first().and_then(|()| {
                 if let Some(terminal) = &terminal {
                     terminal.take()?;
                 }
+                streams.take()?;
                 if root {
                     join_all(&init)?;
                     kernel::become_root(true)?;
@@ -107,10 +112,14 @@ impl Enter {
             };
             sys::leave(status);
         };
-        Ok(Some(match terminal {
-            Some(terminal) => terminal.carry(&child, &signals),
-            None => wait(&child, &signals),
-        }))
+        let mut carried = streams.carry()?;
+        let status = match terminal {
+            Some(terminal) => terminal.carry(&child, &signals, &mut carried),
+            None if carried.is_empty() => wait(&child, &signals),
+            None => wait_and_carry(&child, &signals, &mut carried),
+        };
+        carried.end()?;
+        Ok(Some(status))
     }
 
     fn environment(&self, running: &Running) -> Vec<(OsString, OsString)> {
@@ -228,21 +237,49 @@ fn wait(child: &sys::Cloned, signals: &[i32]) -> i32 {
     loop {
         let signal = sys::next_signal(Some(signals));
         if signal.number == libc::SIGCHLD {
-            let found = rustix::process::waitpid(
-                rustix::process::Pid::from_raw(child.pid),
-                rustix::process::WaitOptions::NOHANG,
-            );
-            match found {
-                Ok(Some((_, status))) => {
-                    let by = status.terminating_signal().map(|n| 128 + n);
-                    return by.or(status.exit_status()).unwrap_or(NOT_ENTERED);
-                }
-                Ok(None) => {}
-                Err(_) => return NOT_ENTERED,
+            if let Some(status) = ended(child) {
+                return status;
             }
         } else if !signal.by_kernel {
             // What a terminal sends, it sends to the command as well.
             let _ = sys::signal(child.pidfd.as_fd(), signal.number);
         }
+    }
+}
+
+/// As [`wait`], and carries streams meanwhile.
+fn wait_and_carry(child: &sys::Cloned, signals: &[i32], carried: &mut Carried) -> i32 {
+    let Ok(arrivals) = sys::signal_fd(signals) else { return NOT_ENTERED };
+    loop {
+        let mut fds = vec![PollFd::new(&arrivals, PollFlags::IN)];
+        fds.extend(carried.wanted());
+        if poll(&mut fds, None).is_err() {
+            continue;
+        }
+        let came: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
+        carried.go_on(&came[1..]);
+        if came[0].is_empty() {
+            continue;
+        }
+        let Some(signal) = sys::read_signal(&arrivals) else { continue };
+        if signal.number != libc::SIGCHLD {
+            if !signal.by_kernel {
+                let _ = sys::signal(child.pidfd.as_fd(), signal.number);
+            }
+        } else if let Some(status) = ended(child) {
+            return status;
+        }
+    }
+}
+
+/// The exit status of the command, or 128 and the signal that ended it, once it has ended.
+pub fn ended(child: &sys::Cloned) -> Option<i32> {
+    match waitpid(Pid::from_raw(child.pid), WaitOptions::NOHANG) {
+        Ok(Some((_, status))) => {
+            let by = status.terminating_signal().map(|n| 128 + n);
+            Some(by.or(status.exit_status()).unwrap_or(NOT_ENTERED))
+        }
+        Ok(None) => None,
+        Err(_) => Some(NOT_ENTERED),
     }
 }

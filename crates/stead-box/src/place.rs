@@ -16,15 +16,24 @@ pub struct Places {
 }
 
 impl Places {
-    /// Opens them.
+    /// Opens them, for somebody inside.
     pub fn open(folders: &[PathBuf]) -> Result<Self> {
+        Self::open_these(folders.iter().map(|folder| cgroup::inside(folder)))
+    }
+
+    /// Opens them, for the process that serves the network.
+    pub fn open_for_net(folders: &[PathBuf]) -> Result<Self> {
+        Self::open_these(folders.iter().filter_map(|folder| cgroup::net(folder)))
+    }
+
+    fn open_these(folders: impl Iterator<Item = PathBuf>) -> Result<Self> {
         let mut places = Places { tasks: Vec::new(), second: None };
         for folder in folders {
             let tasks = folder.join("tasks");
             match open(&tasks, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
                 Ok(fd) => places.tasks.push((fd, tasks)),
                 Err(rustix::io::Errno::NOENT) => {
-                    let folder = cgroup::habitable(folder);
+                    let folder = cgroup::habitable(&folder);
                     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
                     let fd = open(&folder, flags, Mode::empty()).tried(|| folder.display())?;
                     places.second = Some((fd, folder));

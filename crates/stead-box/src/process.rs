@@ -8,16 +8,27 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// When the process `pid` started, in clock ticks since boot.
 pub fn start_time(pid: i32) -> Result<u64> {
+    number(pid, 22)
+}
+
+/// The parent of the process `pid`.
+pub fn parent(pid: i32) -> Result<i32> {
+    number(pid, 4)
+}
+
+/// A number in `/proc/PID/stat`, by the field's number there, from 4 on.
+fn number<T: FromStr>(pid: i32, field: usize) -> Result<T> {
     let path = format!("/proc/{pid}/stat");
     let stat = std::fs::read_to_string(&path).tried(|| &path)?;
     // The name is in parentheses and may hold anything; what follows it is fields 3 and up.
     stat.rsplit_once(')')
-        .and_then(|(_, rest)| rest.split_ascii_whitespace().nth(19))
-        .and_then(|ticks| ticks.parse().ok())
+        .and_then(|(_, rest)| rest.split_ascii_whitespace().nth(field - 3))
+        .and_then(|number| number.parse().ok())
         .ok_or_else(|| BoxError::refused(format!("{path}: not the form this program knows")))
 }
 

@@ -13,14 +13,15 @@ use crate::place::Places;
 use crate::process::{
     RUN_FILE, boot_id, init_of, read_record, read_run, start_time, write_record, write_run,
 };
+use crate::share::Share;
 use crate::spec::{Ids, Running, Spec};
 use crate::{kernel, sys, userns};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{chdir, setsid};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write, pipe};
+use std::io::{BufRead, BufReader, PipeReader, Read, Write, pipe};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Makes a sandbox that goes on when the caller ends. The caller must be a process of one thread, of this program
@@ -57,6 +58,10 @@ pub fn start(spec: &Spec) -> Result<Running> {
 const NO_CGROUPS: &str =
     "containers inside have no cgroups, since this host has no cgroup v2: run them without";
 
+/// The note on a machine of an ordinary user that has no share of its own.
+const UNLIMITED: &str = "the machine can use up the inotify instances and watches of the user who made it: the kernel \
+                         takes no limits in /proc/sys/user here";
+
 /// Processes that are killed unless they are let go.
 #[derive(Default)]
 struct Processes(Vec<(i32, OwnedFd)>);
@@ -78,25 +83,33 @@ fn make(spec: &Spec, group: &Group) -> Result<Running> {
         Ids::Range { first } => Some(first),
         Ids::Own => None,
     };
+    let share = range.map_or_else(|| Share::of_here(spec.nested), |_| Share::default());
     let (death, lifeline) = pipe().tried(|| "a pipe")?;
     let mut net = match &spec.net {
-        Some(_) => Some(Server::start(spec, range.is_none(), &death.into(), &mut processes)?),
+        Some(_) => {
+            Some(Server::start(spec, range.is_none(), group, &death.into(), &mut processes)?)
+        }
         None => None,
     };
     if range.is_none() {
         // An ordinary user has the power to mount only in a user namespace of its own.
         match &mut net {
             Some(net) => {
-                net.wait_ready()?;
+                notes.extend(net.wait_ready()?);
                 sys::join(net.pidfd.as_fd(), sys::CLONE_NEWUSER | sys::CLONE_NEWNET)
                     .tried(|| "joining the network's namespaces")?;
             }
             None => userns::own()?,
         }
     }
-    let users = match range {
-        Some(first) => userns::make(first, userns::IDS)?,
-        None => userns::make(0, 1)?,
+    let users = if let Some(first) = range {
+        userns::make(first)?
+    } else {
+        let (users, limited) = userns::make_alone(&share)?;
+        if !limited {
+            notes.push(UNLIMITED.to_owned());
+        }
+        users
     };
     if let (true, Some(first)) = (spec.nested, range) {
         let given = cgroup::hand_over(group.folders(), first);
@@ -129,7 +142,7 @@ fn make(spec: &Spec, group: &Group) -> Result<Running> {
     processes.0.push((first.pid, first.pidfd));
     drop((theirs, lifeline, users, places));
     if let (Some(net), true) = (&mut net, range.is_some()) {
-        net.wait_ready()?;
+        notes.extend(net.wait_ready()?);
         // If it is gone already, what it said last is read below.
         let _ = ours.write_all(b"n");
     }
@@ -182,48 +195,59 @@ fn hear(first: &mut UnixStream) -> Result<String> {
 struct Server {
     pid: i32,
     pidfd: OwnedFd,
-    child: Child,
+    output: PipeReader,
 }
 
 impl Server {
     fn start(
         spec: &Spec,
         rootless: bool,
+        group: &Group,
         death: &OwnedFd,
         processes: &mut Processes,
     ) -> Result<Self> {
+        let say = || "the process that serves the network";
         let net = spec.net.clone().expect("asked for");
         let setup = NetSetup { net, run: spec.run.clone(), rootless, name: spec.name.clone() };
         let text =
             serde_json::to_vec(&setup).map_err(std::io::Error::from).tried(|| "the network")?;
         let log = spec.run.join("net.log");
         let log = File::create(&log).tried(|| log.display())?;
-        let mut command = Command::new("/proc/self/exe");
-        command.arg("net").env_clear().current_dir("/");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
-        let mut child = sys::spawn_with_lifeline(&mut command, death.as_fd())
-            .tried(|| "the process that serves the network")?;
-        let pid = child.id() as i32;
-        let open = || {
-            let number = Pid::from_raw(pid).expect("a process has a number");
-            pidfd_open(number, PidfdFlags::empty()).tried(|| "the process that serves the network")
+        group.seat_apart().map_err(|e| BoxError::refused(e.to_string()))?;
+        let places = Places::open_for_net(group.folders())?;
+        let (asked, mut input) = pipe().tried(say)?;
+        let (output, answers) = pipe().tried(say)?;
+        let Some(process) = sys::clone(0, places.second()).tried(say)? else {
+            let why = dup2_stderr(&log).tried(say).and_then(|()| {
+                places.join_first()?;
+                setsid().and_then(|_| chdir("/")).tried(say)?;
+                dup2_stdin(&asked).and_then(|()| dup2_stdout(&answers)).tried(say)?;
+                sys::make_third(death.as_fd()).tried(say)?;
+                let program = c"/proc/self/exe".to_owned();
+                Err::<(), _>(sys::exec(&program, &[program.clone(), c"net".to_owned()], &[]))
+                    .tried(say)
+            });
+            if let Err(e) = why {
+                eprintln!("{e}");
+            }
+            sys::leave(1);
         };
-        processes.0.push((pid, open()?));
-        let pidfd = open()?;
-        let mut input = child.stdin.take().expect("piped");
-        input.write_all(&text).tried(|| "the process that serves the network")?;
-        Ok(Server { pid, pidfd, child })
+        let pidfd = process.pidfd.try_clone().tried(say)?;
+        processes.0.push((process.pid, process.pidfd));
+        input.write_all(&text).tried(say)?;
+        Ok(Server { pid: process.pid, pidfd, output })
     }
 
-    fn wait_ready(&mut self) -> Result<()> {
+    /// Waits until there is a network. What does not hold in it.
+    fn wait_ready(&mut self) -> Result<Vec<String>> {
         let mut line = String::new();
-        let output = self.child.stdout.as_mut().expect("piped");
-        BufReader::new(output)
+        BufReader::new(&mut self.output)
             .read_line(&mut line)
             .tried(|| "the process that serves the network")?;
         let said: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
         if said["ready"] == true {
-            return Ok(());
+            let notes = said["notes"].as_array().into_iter().flatten();
+            return Ok(notes.filter_map(|note| note.as_str().map(str::to_owned)).collect());
         }
         Err(BoxError::refused(match said["error"].as_str() {
             Some(why) => format!("the network: {why}"),

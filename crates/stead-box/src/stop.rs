@@ -2,6 +2,7 @@
 
 use crate::cgroup;
 use crate::failure::{BoxError, Result, Tried};
+use crate::outsiders::Outsiders;
 use crate::process::{RUN_FILE, boot_id, handle, init_of, read_run, wait_end};
 use crate::sys;
 use rustix::fd::AsFd;
@@ -19,10 +20,12 @@ const NET_GRACE: Duration = Duration::from_secs(5);
 pub fn stop(run: &Path, grace: Duration) -> Result<()> {
     let Some(running) = read_run(run)? else { return Ok(()) };
     if let Some(init) = init_of(&running)? {
+        let outsiders = Outsiders::of(running.init);
         signal(&init, libc::SIGTERM)?;
-        if !wait_end(init.as_fd(), Some(grace))? {
+        if !outsiders.wait_end(&init, Some(grace))? {
+            let outsiders = Outsiders::of(running.init);
             signal(&init, libc::SIGKILL)?;
-            wait_end(init.as_fd(), None)?;
+            outsiders.wait_end(&init, None)?;
         }
     }
     if let Some(pid) = running.net

@@ -4,8 +4,6 @@
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ffi::CString;
 use std::io;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command};
 
 pub use libc::{
     CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER,
@@ -49,22 +47,13 @@ pub fn clone(flags: i32, group: Option<BorrowedFd<'_>>) -> io::Result<Option<Clo
     }
 }
 
-/// Starts `command` in a session of its own, with `lifeline` as its descriptor 3.
-pub fn spawn_with_lifeline(command: &mut Command, lifeline: BorrowedFd<'_>) -> io::Result<Child> {
-    let lifeline = lifeline.as_raw_fd();
-    // SAFETY: only async-signal-safe calls are made between fork and exec, and nothing is allocated.
-    unsafe {
-        command.pre_exec(move || {
-            libc::setsid();
-            let done = if lifeline == 3 {
-                libc::fcntl(3, libc::F_SETFD, 0)
-            } else {
-                libc::dup2(lifeline, 3)
-            };
-            if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
-        });
-    }
-    command.spawn()
+/// Makes `fd` descriptor 3, which stays open at exec. Whoever owns the present one uses it no more.
+pub fn make_third(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let fd = fd.as_raw_fd();
+    // SAFETY: plain system calls; the caller gives descriptor 3 up.
+    let done =
+        unsafe { if fd == 3 { libc::fcntl(3, libc::F_SETFD, 0) } else { libc::dup2(fd, 3) } };
+    if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Leaves for new namespaces.
@@ -208,13 +197,14 @@ pub fn signal_fd(signals: &[i32]) -> io::Result<OwnedFd> {
     }
 }
 
-/// The number of the signal that has arrived at such a descriptor.
-pub fn read_signal(arrivals: &OwnedFd) -> Option<i32> {
+/// The signal that has arrived at such a descriptor.
+pub fn read_signal(arrivals: &OwnedFd) -> Option<Arrived> {
     let mut record = [0_u8; size_of::<libc::signalfd_siginfo>()];
     let read = rustix::io::read(arrivals, &mut record).ok()?;
-    // The number is the record's first field.
-    let number = record.first_chunk::<4>().copied().map(u32::from_ne_bytes)?;
-    (read == record.len()).then_some(number as i32)
+    // The record's first fields are the number, an error, and the sender's code.
+    let field = |at: usize| record[at..].first_chunk::<4>().copied().map(i32::from_ne_bytes);
+    let (number, code) = (field(0)?, field(8)?);
+    (read == record.len()).then_some(Arrived { number, by_kernel: code > 0 })
 }
 
 /// Closes every descriptor from `first` on, at once.

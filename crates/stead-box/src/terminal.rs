@@ -4,12 +4,13 @@
 //! command has ended. The command gets one made for it, and what goes in and out is carried between the two.
 
 use crate::failure::{Result, Tried};
+use crate::streams::Carried;
 use crate::sys;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{Errno, read, write};
-use rustix::process::{Pid, WaitOptions, ioctl_tiocsctty, setsid, waitpid};
+use rustix::process::{ioctl_tiocsctty, setsid};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stderr, stdin, stdout};
 use rustix::termios::{
@@ -64,8 +65,8 @@ impl Terminal {
     }
 
     /// Carries what goes in and out until the command ends. Its exit status, or 128 and the signal that ended it.
-    /// `signals` are blocked; those but SIGCHLD are handed on.
-    pub fn carry(self, child: &sys::Cloned, signals: &[i32]) -> i32 {
+    /// `signals` are blocked; those but SIGCHLD are handed on. What does not go through the terminal goes through `streams`.
+    pub fn carry(self, child: &sys::Cloned, signals: &[i32], streams: &mut Carried) -> i32 {
         let Terminal { master, slave, stands_for } = self;
         drop(slave);
         let mut signals = signals.to_vec();
@@ -92,10 +93,13 @@ impl Terminal {
                     fds.push(PollFd::from_borrowed_fd(stdin(), PollFlags::IN));
                 }
             }
+            let others = fds.len();
+            fds.extend(streams.wanted());
             if poll(&mut fds, None).is_err() {
                 continue;
             }
-            let came: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
+            let mut came: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
+            streams.go_on(&came.split_off(others));
             if came.get(1).is_some_and(|c| !c.is_empty()) {
                 master_open = pass_out(&master, out);
                 if !typed.is_empty() {
@@ -118,14 +122,12 @@ impl Terminal {
                 continue;
             }
             let Some(signal) = sys::read_signal(&arrivals) else { continue };
-            match signal {
+            match signal.number {
                 libc::SIGCHLD => {
-                    let found = waitpid(Pid::from_raw(child.pid), WaitOptions::NOHANG);
-                    if let Ok(Some((_, status))) = found {
+                    if let Some(status) = crate::enter::ended(child) {
                         // What it said last. What it left running has no terminal from here on.
                         while master_open && has_more(&master) && pass_out(&master, out) {}
-                        let by = status.terminating_signal().map(|n| 128 + n);
-                        return by.or(status.exit_status()).unwrap_or(crate::enter::NOT_ENTERED);
+                        return status;
                     }
                 }
                 libc::SIGWINCH => {

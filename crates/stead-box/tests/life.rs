@@ -3,6 +3,8 @@
 mod common;
 
 use common::{Who, World, everybody, mounts, root};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -96,7 +98,7 @@ fn exec_hands_on_signals_and_leaves_no_descriptor_open() {
         let mut out = child.stdout.take().unwrap();
         let mut line = [0u8; 6];
         out.read_exact(&mut line).unwrap();
-        let pid = rustix::process::Pid::from_child(&child);
+        let pid = Pid::from_child(&child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(5));
         // A descriptor that the caller forgot to close.
@@ -229,8 +231,10 @@ fn a_launcher_killed_at_any_instant_leaves_nothing() {
                 .spawn()
                 .unwrap();
             launcher.stdin.take().unwrap().write_all(&text).unwrap();
-            // The instant is the point of this test.
-            std::thread::sleep(whole * n / 25);
+            // The instant is the point of this test; a launcher that is done sooner is not waited for.
+            let instant = Timespec::try_from(whole * n / 25).unwrap();
+            let handle = pidfd_open(Pid::from_child(&launcher), PidfdFlags::empty()).unwrap();
+            poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&instant)).unwrap();
             launcher.kill().unwrap();
             launcher.wait().unwrap();
             if world.spec.run.join("run.json").exists() {
@@ -243,21 +247,10 @@ fn a_launcher_killed_at_any_instant_leaves_nothing() {
             }
             world.wait_empty();
             assert_eq!(mounts(), before);
-            for group in world.groups() {
-                remove_group(&group);
-            }
+            stead_box::cgroup::remove(&world.groups()).unwrap();
         }
         println!("{who:?}: killed {early} times before the commit, {late} times after");
         assert!(early > 0);
-    }
-}
-
-/// Removes a cgroup whose processes are gone, but for what the kernel has still to do after their end.
-fn remove_group(group: &std::path::Path) {
-    let end = Instant::now() + Duration::from_secs(10);
-    while let Err(e) = fs::remove_dir(group) {
-        assert!(Instant::now() < end, "{}: {e}", group.display());
-        std::thread::yield_now();
     }
 }
 
@@ -340,9 +333,67 @@ fn the_network_process_ends_with_the_first_process() {
     for who in everybody() {
         let world = World::new(who);
         let running = world.start();
-        let init = rustix::process::Pid::from_raw(running.init).unwrap();
+        let init = Pid::from_raw(running.init).unwrap();
         rustix::process::kill_process(init, rustix::process::Signal::KILL).unwrap();
         world.wait_empty();
+        world.stop();
+    }
+}
+
+#[test]
+fn the_network_process_counts_for_the_machine_and_does_not_stand_still_with_it() {
+    for who in everybody() {
+        let world = World::new(who);
+        let running = world.start();
+        let net = running.net.unwrap();
+        let places = fs::read_to_string(format!("/proc/{net}/cgroup")).unwrap();
+        for group in &running.cgroups {
+            let v1_freezer = group.join("freezer.state").exists();
+            let name = group.file_name().unwrap().to_str().unwrap();
+            let processes = fs::read_to_string(group.join("cgroup.procs")).unwrap()
+                + &fs::read_to_string(group.join("net/cgroup.procs")).unwrap_or_default();
+            let counted = processes.lines().any(|pid| pid == net.to_string());
+            assert_eq!(counted, !v1_freezer, "{}: {processes} {places}", group.display());
+            assert!(places.contains(name), "{places}");
+        }
+        if running.cgroups.is_empty() {
+            println!("skipped for {who:?}: no cgroups");
+        } else {
+            stead_box::cgroup::freeze(&running.cgroups).unwrap();
+            let stats = stead_box::net::client::stats(&world.spec.run.join("net.sock"));
+            stead_box::cgroup::thaw(&running.cgroups).unwrap();
+            assert_eq!(stats.unwrap().connections, 0);
+            assert_eq!(world.sh("echo well"), "well");
+        }
+        world.stop();
+    }
+}
+
+/// Starts its arguments on a kernel without Landlock, or what looks like one.
+const NO_LANDLOCK: &str = r"
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def op(code, jt, jf, k): return struct.pack('HBBI', code, jt, jf, k)
+code = op(0x20, 0, 0, 0) + op(0x15, 0, 1, 444) + op(6, 0, 0, 0x50000 | 38) + op(6, 0, 0, 0x7fff0000)
+program = ctypes.create_string_buffer(code)
+filter = ctypes.create_string_buffer(struct.pack('HxxxxxxQ', 4, ctypes.addressof(program)))
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, filter, 0, 0): sys.exit('no filter')
+os.execv(sys.argv[1], sys.argv[1:])
+";
+
+#[test]
+fn a_network_process_that_could_open_files_is_told_of() {
+    for who in everybody() {
+        let world = World::new(who);
+        let mut command = Command::new("python3");
+        command.args(["-c", NO_LANDLOCK]).arg(world.program()).arg("start");
+        if who == Who::User && rustix::process::geteuid().is_root() {
+            command.uid(common::NOBODY).gid(common::NOBODY);
+        }
+        let told = |notes: &[String]| notes.iter().any(|note| note.contains("Landlock"));
+        assert!(told(&world.start_with(command).unwrap().notes), "{who:?}");
+        world.stop();
+        assert!(!told(&world.start().notes), "{who:?}");
         world.stop();
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use ::stead_file::{Context, Declaration, HostFacts, Size};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -69,15 +70,7 @@ fn read_at(path: &Path) -> Result<SteadFile, Failure> {
             eprint!("{}", checked.warnings.plain());
             let owner = stead_machine::plan::owner(&checked.declaration, &absolute);
             let mut declaration = checked.declaration;
-            for machine in declaration.machines.values_mut() {
-                let shares = machine.shares.iter_mut().map(|share| &mut share.host);
-                for path in shares.chain(&mut machine.show) {
-                    // As it is now: an engine follows no symbolic link, which somebody else may change.
-                    if let Ok(real) = path.canonicalize() {
-                        *path = real;
-                    }
-                }
-            }
+            settle_paths(&mut declaration);
             Ok(SteadFile { declaration, owner })
         }
         Err(report) => {
@@ -92,6 +85,58 @@ fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(::stead_file::MAX_FILE as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Names the folders of this host as they really are: an engine follows no symbolic link, which somebody else may change.
+/// A link in a folder that a machine may write is left as it is, and refused by the engine: the machine may have made it.
+fn settle_paths(declaration: &mut Declaration) {
+    let shares = declaration.machines.values().flat_map(|machine| &machine.shares);
+    let written: Vec<PathBuf> = shares
+        .filter(|share| share.writable)
+        .filter_map(|share| share.host.canonicalize().ok())
+        .collect();
+    for machine in declaration.machines.values_mut() {
+        let shares = machine.shares.iter_mut().map(|share| &mut share.host);
+        for path in shares.chain(&mut machine.show) {
+            let mut links = Vec::new();
+            if let Some(real) = real(path, &mut links)
+                && !links.iter().any(|at| written.iter().any(|folder| at.starts_with(folder)))
+            {
+                *path = real;
+            }
+        }
+    }
+}
+
+/// What an absolute path leads to, if anything, and the folders in which the links lie that lead there.
+fn real(path: &Path, links: &mut Vec<PathBuf>) -> Option<PathBuf> {
+    let mut at = PathBuf::from("/");
+    let mut rest: Vec<OsString> = path.iter().rev().map(ToOwned::to_owned).collect();
+    while let Some(part) = rest.pop() {
+        if part == "." {
+            continue;
+        }
+        if part == ".." {
+            at.pop();
+            continue;
+        }
+        let next = at.join(&part);
+        if !next.symlink_metadata().ok()?.is_symlink() {
+            at = next;
+            continue;
+        }
+        links.push(at.clone());
+        // As many as the kernel follows.
+        if links.len() > 40 {
+            return None;
+        }
+        let target = next.read_link().ok()?;
+        if target.is_absolute() {
+            at = PathBuf::from("/");
+        }
+        rest.extend(target.iter().rev().map(ToOwned::to_owned));
+    }
+    Some(at)
 }
 
 /// What this computer has. What cannot be told is left out of the comparison by being as large as can be.

@@ -94,6 +94,7 @@ fn processes_again(folder: &Path, pid: Pid) -> bool {
 pub fn freeze(folders: &[PathBuf]) -> Result<()> {
     let until = Instant::now() + PATIENCE;
     if let Some(folder) = folders.iter().find(|folder| folder.join("cgroup.freeze").exists()) {
+        let folder = &super::inside(folder);
         write(&folder.join("cgroup.freeze"), "1")?;
         let path = folder.join("cgroup.events");
         let open = || {
@@ -184,8 +185,8 @@ fn freezer(folders: &[PathBuf]) -> Option<PathBuf> {
 }
 
 fn thaw_one(folder: &Path) -> Result<()> {
-    for (file, value) in [("freezer.state", "THAWED"), ("cgroup.freeze", "0")] {
-        let path = folder.join(file);
+    let second = super::inside(folder).join("cgroup.freeze");
+    for (path, value) in [(folder.join("freezer.state"), "THAWED"), (second, "0")] {
         if path.exists() {
             write(&path, value)?;
         }

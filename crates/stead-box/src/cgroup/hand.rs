@@ -1,6 +1,6 @@
 //! Cgroups below the one of a sandbox, which containers inside make for themselves.
 
-use super::{CgroupError, OURS, Result, write};
+use super::{CgroupError, OURS, Result, hierarchy, seats, write};
 use std::fs;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,16 @@ const MOST: u32 = 1000;
 /// kernel's documentation of cgroup v2 has it under "Delegation".
 const DELEGATED: [&str; 4] = ["", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"];
 
-/// Lets this user (and group) make groups below the version 2 group among `folders`. The limits of the group itself
-/// stay ours. Whether there is such a group.
+/// Lets this user (and group) make groups below where everybody inside sits, in the version 2 group among `folders`.
+/// The limits of the group itself stay ours. Whether there is such a group.
 ///
 /// # Errors
 /// If the kernel refuses.
 pub fn hand_over(folders: &[PathBuf], owner: u32) -> Result<bool> {
     let Some(folder) = folders.iter().find(|folder| is_second(folder)) else { return Ok(false) };
+    seats::make(folder)?;
+    hierarchy::hand_down(folder)?;
+    let folder = seats::inside(folder);
     write(&folder.join("cgroup.max.descendants"), &MOST.to_string())?;
     for name in DELEGATED {
         let path = if name.is_empty() { folder.clone() } else { folder.join(name) };

@@ -195,7 +195,7 @@ fn make_folder(path: &Path) -> Result<()> {
 }
 
 /// Lets the children of a v2 group have the controllers that it has.
-fn hand_down(folder: &Path) -> Result<()> {
+pub(super) fn hand_down(folder: &Path) -> Result<()> {
     let there = words(&folder.join("cgroup.subtree_control"));
     let has = words(&folder.join("cgroup.controllers"));
     let file = folder.join("cgroup.subtree_control");

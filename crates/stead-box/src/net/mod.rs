@@ -32,6 +32,10 @@ pub const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(10, 90, 255, 253);
 /// The socket in a run folder that is asked for connections; see [`client`].
 pub const SOCKET: &str = "net.sock";
 
+/// The note on a kernel without Landlock.
+const OPEN_FILES: &str = "the process that serves the network could open the files of its user: this kernel has no \
+                          Landlock (since 5.13; it must be in `lsm=`)";
+
 /// What `stead-box net` reads from its standard input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NetSetup {
@@ -85,12 +89,12 @@ impl Error {
 
 /// The program `stead-box net`: reads a [`NetSetup`] from its standard input, serves until descriptor 3 ends.
 ///
-/// Prints `{"ready":true}` or `{"error":"…"}` and closes its standard output.
+/// Prints `{"ready":true,"notes":[…]}`, the notes being what does not hold here, or `{"error":"…"}`, and closes its standard output.
 pub fn run() -> ExitCode {
     let lifeline = !std::env::args().any(|argument| argument == "--no-lifeline");
     match start(lifeline) {
-        Ok(maker) => {
-            say(&serde_json::json!({ "ready": true }));
+        Ok((maker, notes)) => {
+            say(&serde_json::json!({ "ready": true, "notes": notes }));
             maker.serve();
             ExitCode::SUCCESS
         }
@@ -111,7 +115,7 @@ fn say(line: &serde_json::Value) {
     }
 }
 
-fn start(with_lifeline: bool) -> Result<inside::Maker, Error> {
+fn start(with_lifeline: bool) -> Result<(inside::Maker, Vec<&'static str>), Error> {
     sys::one_heap();
     let lifeline = if with_lifeline { Some(sys::take_fd(3).ok_or(Error::Lifeline)?) } else { None };
     let mut text = String::new();
@@ -124,7 +128,10 @@ fn start(with_lifeline: bool) -> Result<inside::Maker, Error> {
         privileges::own_users().map_err(Error::start("make a user namespace"))?;
     }
     let outside = outside::prepare(&setup, lifeline)?;
-    privileges::close_files(&setup.run).map_err(Error::start("close the file system"))?;
+    privileges::be_spared();
+    let closed =
+        privileges::close_files(&setup.run).map_err(Error::start("close the file system"))?;
+    let notes = if closed { vec![] } else { vec![OPEN_FILES] };
 
     let (inside, maker) = inside::pair();
     let (give, doors) = std::sync::mpsc::channel();
@@ -154,5 +161,5 @@ fn start(with_lifeline: bool) -> Result<inside::Maker, Error> {
     let _ = give.send(doors);
     begun.recv().unwrap_or(Err(Error::Lifeline))?;
     sys::trim_memory();
-    Ok(maker)
+    Ok((maker, notes))
 }

@@ -16,15 +16,20 @@ pub fn own_users() -> io::Result<()> {
 }
 
 /// No more files than the run folder's and the name servers' list, and no program with more rights; for this thread
-/// and those that it starts.
-pub fn close_files(run: &Path) -> io::Result<()> {
+/// and those that it starts. Whether the kernel can close files.
+pub fn close_files(run: &Path) -> io::Result<bool> {
     rustix::thread::set_no_new_privs(true)?;
     // The list of name servers is often a link into /run; its folder, since the file is replaced when it changes.
     let list = std::fs::canonicalize("/etc/resolv.conf").ok();
     let folder = list.as_deref().and_then(Path::parent).map(PathBuf::from);
     let mut readable = vec![Path::new("/etc")];
     readable.extend(folder.as_deref());
-    sys::close_files(&[run], &readable).map(|_| ())
+    sys::close_files(&[run], &readable)
+}
+
+/// Has the kernel end others first when the sandbox's memory is used up. Only root may; an ordinary user's process is small.
+pub fn be_spared() {
+    let _ = std::fs::write("/proc/self/oom_score_adj", "-500");
 }
 
 /// No capability, for this thread.

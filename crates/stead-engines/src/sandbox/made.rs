@@ -228,7 +228,7 @@ pub fn check_share(place: &Place, share: &Share) -> Result<(), String> {
     let real = host.canonicalize().map_err(|e| format!("{}: {e}", host.display()))?;
     if real != *host {
         return Err(format!(
-            "{}: there is a symbolic link in this path: name the real one, {}",
+            "{}: there is a symbolic link in this path, and a machine may have made it: name the real one if you mean {}",
             host.display(),
             real.display()
         ));

@@ -67,6 +67,36 @@ fn shares_are_not_mounted_through_links() {
 }
 
 #[test]
+fn a_share_is_not_found_through_a_link_that_the_machine_left_in_another_share() {
+    let world = World::new();
+    let shared = world.shared_folder("shared");
+    std::fs::create_dir_all(shared.join("sub/deep")).unwrap();
+    let folder = world.path().join("folder-of-the-host");
+    std::fs::create_dir_all(folder.join("deep")).unwrap();
+    for place in [&folder, &folder.join("deep")] {
+        std::fs::write(place.join("file"), "secret-of-the-victim").unwrap();
+    }
+    world.apply("[machines.a]\nshares = [\"shared:/shared\", \"shared/sub:/sub\", \"shared/sub/deep:/deep\"]\n");
+    world.sh_ok("a", "touch /shared/sub/deep/here && test -e /deep/here && test -e /sub/deep/here");
+    let plant = format!("mv /shared/sub /shared/was && ln -s {} /shared/sub", folder.display());
+    world.sh_ok("a", &plant);
+    for words in [&["restart", "-m", "a"][..], &["up", "a"], &["apply", "--yes"]] {
+        let said = world.stead(words);
+        assert_ne!(said.status, 0, "{words:?}: {said:?}");
+        assert!(format!("{said:?}").contains("symbolic link"), "{words:?}: {said:?}");
+        let seen = world.sh("a", "cat /sub/file /deep/file; touch /sub/evil /deep/evil");
+        assert!(!seen.out.contains("secret-of"), "{words:?}: {seen:?}");
+    }
+    let entries = |path: &std::path::Path| std::fs::read_dir(path).unwrap().count();
+    assert_eq!((entries(&folder), entries(&folder.join("deep"))), (2, 1));
+    // Taken away, all is well again.
+    std::fs::remove_file(shared.join("sub")).unwrap();
+    std::fs::rename(shared.join("was"), shared.join("sub")).unwrap();
+    world.ok(&["up", "a"]);
+    world.sh_ok("a", "test -e /deep/here");
+}
+
+#[test]
 fn links_in_a_share_lead_nowhere_on_the_host() {
     let world = World::new();
     let victim = victim(&world);

@@ -7,6 +7,8 @@
 mod common;
 
 mod bombs;
+mod counts;
+mod door;
 mod kernel;
 mod links;
 mod network;
