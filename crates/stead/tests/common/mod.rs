@@ -6,6 +6,7 @@ pub mod machines;
 pub mod raw;
 mod small_disk;
 pub mod terminal;
+mod traces;
 
 pub use small_disk::SmallDisk;
 use std::os::unix::fs::PermissionsExt;
