@@ -221,6 +221,36 @@ fn a_copy_that_fails_leaves_nothing_standing_still() {
 }
 
 #[test]
+fn a_full_disk_does_not_stay_mounted() {
+    let _one = one();
+    if !root() {
+        return;
+    }
+    let place = Place::new();
+    let before = place.residue();
+    let engine = place.engine();
+    let size = |mib: u64| Machine { disk: Some(Size(mib << 20)), ..Machine::default() };
+    let wanted = place.wanted("box", size(32));
+    up(&engine, &wanted);
+    // No room for another name: a snapshot needs a folder.
+    assert_ne!(shell(&engine, "box", "mkdir -p /root; cd /root; seq 100000 | xargs touch").0, 0);
+    block(engine.stop("box", &Steps::none())).unwrap();
+    let error = block(engine.snapshot("box", "s", "", false, &Steps::none())).unwrap_err();
+    assert!(error.to_string().contains("No space left"), "{error}");
+    no_residue_but(&place, &before, "data/");
+    let error = block(engine.start(&wanted, &Steps::none())).unwrap_err();
+    assert!(error.to_string().contains("No space left"), "{error}");
+    no_residue_but(&place, &before, "data/");
+    let larger = Wanted { declared: size(64), ..wanted.clone() };
+    block(engine.change(&wanted, &larger, &Steps::none())).unwrap();
+    no_residue_but(&place, &before, "data/");
+    block(engine.snapshot("box", "s", "", false, &Steps::none())).unwrap();
+    no_residue_but(&place, &before, "data/");
+    block(engine.destroy("box", &Steps::none())).unwrap();
+    no_residue(&place, &before);
+}
+
+#[test]
 fn a_growth_that_was_cut_short_is_finished() {
     let _one = one();
     if !root() {

@@ -1,6 +1,7 @@
 //! Making, changing and removing machines. All of it blocks.
 
 use super::claim::Claim;
+use super::in_use::InUse;
 use super::made::{self, Made, disk_of};
 use super::place::Place;
 use super::state::{Store, read_state};
@@ -61,13 +62,18 @@ impl Core {
         }
         self.fits(wanted)?;
         self.ensure_image(wanted, steps)?;
-        self.ensure_disk(wanted, steps, &claim)?;
+        let disk = self.ensure_disk(wanted, steps, &claim)?;
         steps.step("make its state")?;
         let store = Store::lock(&self.place)?;
         self.ensure_state(&store, wanted)?;
         drop(store);
         steps.step("write down what it was made from")?;
-        self.write_made(wanted, false)
+        self.write_made(wanted, false)?;
+        if wanted.declared.running {
+            disk.keep();
+            return Ok(());
+        }
+        disk.end()
     }
 
     /// Refuses what cannot be told apart from other machines, or not be reached.
@@ -105,16 +111,23 @@ impl Core {
     }
 
     /// The disk of a machine as it is wanted; one that it does not want any more is mounted, since layers lie on it.
-    pub fn ensure_disk(&self, wanted: &Wanted, steps: &Steps, claim: &Claim) -> Result<()> {
+    pub fn ensure_disk<'a>(
+        &'a self,
+        wanted: &'a Wanted,
+        steps: &Steps,
+        claim: &'a Claim,
+    ) -> Result<InUse<'a>> {
         let name = &wanted.name;
+        let used = InUse::of(self, name, claim);
         let size = wanted.declared.disk.filter(|_| disk_of(name, &wanted.declared).is_some());
         match size {
             Some(size) if self.running(name)?.is_none() => {
                 steps.step("mount its disk")?;
-                disk::ensure(&self.place, name, size.bytes(), claim)
+                disk::ensure(&self.place, name, size.bytes(), claim)?;
             }
-            _ => disk::mount(&self.place, name, claim),
+            _ => disk::mount(&self.place, name, claim)?,
         }
+        Ok(used)
     }
 
     pub fn write_made(&self, wanted: &Wanted, reseed: bool) -> Result<()> {
@@ -171,7 +184,7 @@ impl Core {
             self.stop_claimed(&after.name, steps, &claim)?;
         }
         self.ensure_image(after, steps)?;
-        self.ensure_disk(after, steps, &claim)?;
+        let disk = self.ensure_disk(after, steps, &claim)?;
         if restart || !runs {
             steps.step("see to its state")?;
             let store = Store::lock(&self.place)?;
@@ -195,7 +208,7 @@ impl Core {
         }
         // Those who are its neighbours no more.
         self.tell_peers(before);
-        Ok(())
+        disk.end()
     }
 
     pub fn destroy(&self, name: &str, steps: &Steps) -> Result<()> {

@@ -194,16 +194,16 @@ impl Engine for Sandbox {
                 });
             }
             let claim = core.claim(&name)?;
-            core.ensure_disk(&wanted, &Steps::none(), &claim)?;
+            let disk = core.ensure_disk(&wanted, &Steps::none(), &claim)?;
             let state = read_state(&core.place, &name)?
                 .ok_or_else(|| EngineError::NotFound(format!("state of \"{name}\"")))?;
             let layers: Vec<_> = std::iter::once(&state.top)
                 .chain(&state.frozen)
                 .map(|layer| layer_path(&core.place, layer).join("fs"))
                 .collect();
-            let changes = diff::diff(&layers, &core.base_folders(&state.image)?);
-            core.unmount_if_stopped(&name, &claim)?;
-            changes
+            let changes = diff::diff(&layers, &core.base_folders(&state.image)?)?;
+            disk.end()?;
+            Ok(changes)
         })
         .await
     }

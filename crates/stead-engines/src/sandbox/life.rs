@@ -32,12 +32,13 @@ impl Core {
             return Ok(());
         }
         self.fits(wanted)?;
-        self.ensure_disk(wanted, steps, claim)?;
+        let disk = self.ensure_disk(wanted, steps, claim)?;
         if let Err(e) = self.run(wanted, steps, claim) {
             // Stopped, with nothing left over; what went wrong first is what is told.
             let _ = self.clear(name, claim);
             return Err(e);
         }
+        disk.keep();
         if made.reseed {
             steps.step("make host keys of its own")?;
             self.make_host_keys(name);

@@ -5,7 +5,7 @@ use super::copy;
 use super::core::Core;
 use super::made::{self, disk_of};
 use super::state::{Layer, Store, layer_path};
-use super::{disk, files, identity};
+use super::{files, identity};
 use stead_machine::engine::Result;
 use stead_machine::model::Wanted;
 use stead_machine::{EngineError, Steps};
@@ -30,8 +30,8 @@ impl Core {
             return Ok(());
         }
         self.fits(to)?;
-        self.ensure_disk(&source, steps, &from_claim)?;
-        self.ensure_disk(to, steps, &to_claim)?;
+        let from_disk = self.ensure_disk(&source, steps, &from_claim)?;
+        let to_disk = self.ensure_disk(to, steps, &to_claim)?;
         let store = Store::lock(&self.place)?;
         let (image, mut layers) = match snapshot {
             Some(snapshot) => {
@@ -66,8 +66,7 @@ impl Core {
             store.collect()?;
         }
         drop(store);
-        self.unmount_if_stopped(from, &from_claim)?;
-        self.unmount_if_stopped(&to.name, &to_claim)
+        from_disk.end().and(to_disk.end())
     }
 
     pub fn move_state(&self, from: &str, to: &str, token: &str, steps: &Steps) -> Result<()> {
@@ -90,12 +89,12 @@ impl Core {
                 "\"{from}\" is made on {source_image}, \"{to}\" on {target_image}: a state keeps its image"
             )));
         }
-        self.ensure_disk(&source.wanted, steps, &from_claim)?;
-        self.ensure_disk(&target.wanted, steps, &to_claim)?;
+        let from_disk = self.ensure_disk(&source.wanted, steps, &from_claim)?;
+        let to_disk = self.ensure_disk(&target.wanted, steps, &to_claim)?;
         let store = Store::lock(&self.place)?;
         if target.moved.as_deref() != Some(token) {
             self.take_state(&store, &source.wanted, &target.wanted, steps, &to_claim)?;
-            let arrived = made::Made { moved: Some(token.to_owned()), ..target };
+            let arrived = made::Made { moved: Some(token.to_owned()), ..target.clone() };
             files::write(&self.place.made(to), &arrived)?;
         }
         if source.gave.as_deref() != Some(token) {
@@ -104,14 +103,13 @@ impl Core {
             let empty = store.fresh(&source.wanted.declared.image, disk)?;
             identity::seed(&self.place, &empty.top, &source.wanted)?;
             store.write(from, &empty)?;
-            let left = made::Made { gave: Some(token.to_owned()), ..source };
+            let left = made::Made { gave: Some(token.to_owned()), ..source.clone() };
             files::write(&self.place.made(from), &left)?;
         }
         steps.step("remove layers that nothing needs")?;
         store.collect()?;
         drop(store);
-        self.unmount_if_stopped(from, &from_claim)?;
-        self.unmount_if_stopped(to, &to_claim)
+        from_disk.end().and(to_disk.end())
     }
 
     /// Puts the state of one machine into another. Asked again, it does the same again: the first still has it.
@@ -146,11 +144,6 @@ impl Core {
             let second = self.claim(other)?;
             Ok((self.claim(one)?, second))
         }
-    }
-
-    /// Unmounts the disk of a machine that does not run: it was mounted to be read.
-    pub fn unmount_if_stopped(&self, name: &str, claim: &Claim) -> Result<()> {
-        if self.running(name)?.is_none() { disk::release(&self.place, name, claim) } else { Ok(()) }
     }
 
     fn copy_layers(

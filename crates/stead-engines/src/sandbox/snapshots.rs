@@ -2,6 +2,7 @@
 
 use super::claim::Claim;
 use super::core::Core;
+use super::in_use::InUse;
 use super::made::disk_of;
 use super::state::{Kept, Layer, Store, kept, layer_path};
 use super::still::Still;
@@ -29,7 +30,7 @@ impl Core {
                 "\"{name}\" has a snapshot \"{snapshot}\" already: choose another name"
             )));
         }
-        self.ensure_disk(&wanted, steps, &claim)?;
+        let disk = self.ensure_disk(&wanted, steps, &claim)?;
         let store = Store::lock(&self.place)?;
         let (layers, consistency, how) = if wanted.declared.ephemeral {
             return Err(EngineError::Cannot {
@@ -41,8 +42,7 @@ impl Core {
             (layers, Consistency::Crash, how)
         } else {
             steps.step("freeze its topmost layer")?;
-            let disk = disk_of(name, &wanted.declared);
-            let layers = store.freeze(name, disk)?;
+            let layers = store.freeze(name, disk_of(name, &wanted.declared))?;
             (layers, Consistency::Quiesced, "layer frozen".to_owned())
         };
         let image = store.state(name)?.image;
@@ -58,7 +58,7 @@ impl Core {
         steps.step("write the snapshot down")?;
         files::write(&path, &Kept { snapshot: snapshot.clone(), image, layers })?;
         drop(store);
-        self.unmount_if_stopped(name, &claim)?;
+        disk.end()?;
         Ok(snapshot)
     }
 
@@ -102,7 +102,7 @@ impl Core {
         let claim = self.claim(name)?;
         self.stopped(name)?;
         let wanted = self.made(name)?.wanted;
-        self.ensure_disk(&wanted, steps, &claim)?;
+        let disk = self.ensure_disk(&wanted, steps, &claim)?;
         let store = Store::lock(&self.place)?;
         let kept = self.kept(name, snapshot)?;
         steps.step("put the kept layers in place")?;
@@ -112,18 +112,19 @@ impl Core {
         steps.step("remove layers that nothing needs")?;
         store.collect()?;
         drop(store);
-        self.unmount_if_stopped(name, &claim)
+        disk.end()
     }
 
     pub fn remove_snapshot(&self, name: &str, snapshot: &str, steps: &Steps) -> Result<()> {
         let claim = self.claim(name)?;
+        let disk = InUse::of(self, name, &claim);
         disk::mount(&self.place, name, &claim)?;
         let store = Store::lock(&self.place)?;
         steps.step("remove the snapshot")?;
         files::remove_file(&self.snapshot_path(name, snapshot))?;
         store.collect()?;
         drop(store);
-        self.unmount_if_stopped(name, &claim)
+        disk.end()
     }
 
     pub fn kept(&self, name: &str, snapshot: &str) -> Result<Kept> {

@@ -5,6 +5,7 @@ mod common;
 
 mod agents;
 mod copies;
+mod disks;
 mod file;
 mod inside;
 mod life;
