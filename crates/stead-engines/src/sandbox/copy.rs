@@ -9,7 +9,7 @@ use std::process::Command;
 use stead_machine::EngineError;
 
 /// Copies everything in a folder with owners, modes, times, links and attributes; blocks are shared where the file
-/// system can.
+/// system can. The copy is not on disk yet.
 ///
 /// # Errors
 /// If something cannot be copied.

@@ -1,11 +1,12 @@
 //! Making, changing and removing machines. All of it blocks.
 
 use super::claim::Claim;
+use super::files::{self, Sync};
 use super::in_use::InUse;
 use super::made::{self, Made, disk_of};
 use super::place::Place;
 use super::state::{Store, read_state};
-use super::{Programs, disk, files, identity, image, running, still};
+use super::{Programs, disk, identity, image, running, still};
 use std::sync::{Mutex, PoisonError};
 use stead_box::cgroup;
 use stead_box::cgroup::Probe;
@@ -134,7 +135,14 @@ impl Core {
         let before = made::read(&self.place, &wanted.name)?;
         let (moved, gave) = before.map_or((None, None), |made| (made.moved, made.gave));
         let made = Made { wanted: wanted.clone(), moved, gave, reseed };
-        files::write(&self.place.made(&wanted.name), &made)
+        let path = self.place.made(&wanted.name);
+        let sync = if path.exists() { Sync::Now } else { Sync::Later };
+        files::write(&path, &made, sync)?;
+        if sync == Sync::Later {
+            files::sync_soon(self.place.state(&wanted.name));
+            files::sync_soon(path);
+        }
+        Ok(())
     }
 
     /// Whether limits hold here, tried once a boot; where they do not, by each steward, since it may have been an accident.
@@ -151,7 +159,7 @@ impl Core {
                 let probe = cgroup::probe();
                 // What went wrong may have been a moment's: the next steward tries again.
                 if probe.memory.is_ok() && probe.cpus.is_ok() && probe.processes.is_ok() {
-                    files::write(&path, &probe)?;
+                    files::write(&path, &probe, Sync::Later)?;
                 }
                 probe
             }
@@ -224,7 +232,7 @@ impl Core {
         disk::remove(&self.place, name)?;
         // What a write left that was cut short.
         for path in [self.place.state(name), self.place.made(name)] {
-            files::remove_file(&path.with_extension("next"))?;
+            files::remove_file(&files::beside(&path))?;
         }
         // Last, so that a destruction that was cut short is seen as a machine that is still there.
         files::remove_file(&self.place.made(name))?;

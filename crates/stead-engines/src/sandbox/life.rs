@@ -3,8 +3,9 @@
 use super::bounded::Run;
 use super::claim::Claim;
 use super::core::Core;
+use super::files::{self, Sync};
 use super::state::{self, read_state};
-use super::{disk, files, made, running};
+use super::{disk, made, running};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -59,7 +60,7 @@ impl Core {
         }
         if let Base::Host { cover, .. } = &base {
             // So that it is not swept while it is in use.
-            files::write(&self.place.run(name).join(running::COVER), cover)?;
+            files::write(&self.place.run(name).join(running::COVER), cover, Sync::Later)?;
         }
         let peers = self.peers(wanted)?;
         let mut spec =

@@ -3,9 +3,10 @@
 use super::claim::Claim;
 use super::copy;
 use super::core::Core;
+use super::files::{self, Sync};
+use super::identity;
 use super::made::{self, disk_of};
 use super::state::{Layer, Store, layer_path};
-use super::{files, identity};
 use stead_machine::engine::Result;
 use stead_machine::model::Wanted;
 use stead_machine::{EngineError, Steps};
@@ -95,7 +96,7 @@ impl Core {
         if target.moved.as_deref() != Some(token) {
             self.take_state(&store, &source.wanted, &target.wanted, steps, &to_claim)?;
             let arrived = made::Made { moved: Some(token.to_owned()), ..target.clone() };
-            files::write(&self.place.made(to), &arrived)?;
+            files::write(&self.place.made(to), &arrived, Sync::Now)?;
         }
         if source.gave.as_deref() != Some(token) {
             steps.step("leave an empty state behind")?;
@@ -104,7 +105,7 @@ impl Core {
             identity::seed(&self.place, &empty.top, &source.wanted)?;
             store.write(from, &empty)?;
             let left = made::Made { gave: Some(token.to_owned()), ..source.clone() };
-            files::write(&self.place.made(from), &left)?;
+            files::write(&self.place.made(from), &left, Sync::Now)?;
         }
         steps.step("remove layers that nothing needs")?;
         store.collect()?;
@@ -146,6 +147,7 @@ impl Core {
         }
     }
 
+    /// Copies layers. They are on disk then: what they were made from may be removed next.
     fn copy_layers(
         &self,
         store: &Store,
@@ -154,19 +156,15 @@ impl Core {
         claim: &Claim,
     ) -> Result<Vec<Layer>> {
         let mut made = Vec::new();
-        for layer in layers {
-            let done = store.layer(disk).and_then(|copy| {
-                made.push(copy.clone());
-                let fs = |layer| layer_path(&self.place, layer).join("fs");
-                copy::all(&fs(layer), &fs(&copy), claim)
-            });
-            if let Err(e) = done {
-                for copy in &made {
-                    store.discard(copy);
-                }
-                return Err(e);
-            }
-        }
+        let fs = |layer: &Layer| layer_path(&self.place, layer).join("fs");
+        let copied = layers.iter().try_for_each(|layer| {
+            let copy = store.layer(disk)?;
+            made.push(copy.clone());
+            copy::all(&fs(layer), &fs(&copy), claim)
+        });
+        copied
+            .and_then(|()| files::settle(&store.pool(disk)))
+            .inspect_err(|_| made.iter().for_each(|copy| store.discard(copy)))?;
         Ok(made)
     }
 }

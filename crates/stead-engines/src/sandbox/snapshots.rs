@@ -2,11 +2,12 @@
 
 use super::claim::Claim;
 use super::core::Core;
+use super::files::{self, Sync};
 use super::in_use::InUse;
 use super::made::disk_of;
 use super::state::{Kept, Layer, Store, kept, layer_path};
 use super::still::Still;
-use super::{copy, disk, files, identity};
+use super::{copy, disk, identity};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 use stead_machine::engine::Result;
@@ -55,8 +56,11 @@ impl Core {
             automatic,
             how,
         };
+        // Once it is told, it is there, even if the power fails.
+        steps.step("wait until it is on disk")?;
+        files::settle(&store.pool(disk_of(name, &wanted.declared)))?;
         steps.step("write the snapshot down")?;
-        files::write(&path, &Kept { snapshot: snapshot.clone(), image, layers })?;
+        files::write(&path, &Kept { snapshot: snapshot.clone(), image, layers }, Sync::Now)?;
         drop(store);
         disk.end()?;
         Ok(snapshot)

@@ -1,7 +1,8 @@
 //! Snapshots, restores, clones, moves.
 
-use crate::common::World;
+use crate::common::{World, kill_and_wait};
 use serde_json::Value;
+use std::io::BufRead;
 
 fn snapshots(world: &World, machine: &str) -> Vec<Value> {
     serde_json::from_str(&world.ok(&["snapshot", "ls", machine, "--json"])).unwrap()
@@ -42,6 +43,59 @@ fn a_state_is_kept_and_put_back() {
     world.ok(&["snapshot", "rm", "--yes", "a", "good"]);
     assert!(snapshots(&world, "a").iter().all(|s| s["name"] != "good"));
     assert_eq!(world.sh_ok("a", "cat /etc/changed"), "two\n");
+}
+
+/// What the steward asks of the kernel while a command is run, in order: syncs, and files that are put in place.
+fn syncs(world: &World, command: &[&str]) -> Vec<String> {
+    let log = world.path().join("strace");
+    let steward = world.steward_pid().unwrap().to_string();
+    let calls = "trace=syncfs,fsync,fdatasync,rename,renameat,renameat2";
+    let mut strace = std::process::Command::new("strace")
+        .args(["-f", "-y", "-e", calls, "-o", log.to_str().unwrap(), "-p", &steward])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = std::io::BufReader::new(strace.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert!(line.contains("attached"), "{line}");
+    world.ok(command);
+    kill_and_wait(strace.id().cast_signed(), 15);
+    strace.wait().unwrap();
+    std::fs::read_to_string(log).unwrap().lines().map(String::from).collect()
+}
+
+#[test]
+fn a_snapshot_that_is_told_is_on_disk() {
+    if !rustix::process::geteuid().is_root() {
+        println!("SKIPPED: only root may look at every process");
+        return;
+    }
+    let world = World::new();
+    world.apply("[machines.a]\n");
+    let in_order = |calls: &[String], wanted: &[[&str; 2]]| {
+        let mut rest = calls.iter();
+        for [call, of] in wanted {
+            let found = rest.any(|line| line.contains(call) && line.contains(of));
+            assert!(found, "no {call} of {of} where it belongs: {calls:#?}");
+        }
+    };
+    let written = [
+        ["syncfs(", "/layers>"],
+        ["fdatasync(", "s.json.new>"],
+        ["rename", "s.json.new\""],
+        ["fsync(", "/snapshots>"],
+    ];
+    in_order(&syncs(&world, &["snapshot", "create", "a", "s"]), &written);
+    world.ok(&["snapshot", "rm", "--yes", "a", "s"]);
+    world.ok(&["down", "a"]);
+    in_order(&syncs(&world, &["snapshot", "create", "a", "s"]), &written);
+    let put_back = [
+        ["fdatasync(", "state.json.new>"],
+        ["rename", "state.json.new\""],
+        ["fsync(", "/machines/a>"],
+    ];
+    in_order(&syncs(&world, &["snapshot", "restore", "a", "s"]), &put_back);
 }
 
 #[test]
