@@ -13,7 +13,7 @@ mod limit;
 mod probe;
 mod usage;
 
-pub use end::{freeze, leftovers, remove, thaw};
+pub use end::{can_freeze, freeze, leftovers, remove, thaw};
 pub use hierarchy::Hierarchies;
 pub use probe::{Probe, probe};
 pub use usage::{Usage, usage};
@@ -90,7 +90,7 @@ pub enum CgroupError {
     },
     /// There is no way to freeze.
     #[error(
-        "this host can freeze no processes: it has neither cgroup v2 nor the v1 controller `freezer`"
+        "there is no control group that can be frozen: neither one of version 2 nor one of the v1 controller `freezer`"
     )]
     NoFreezer,
     /// Anything else that a file operation says.

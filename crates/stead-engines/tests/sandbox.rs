@@ -11,7 +11,7 @@ use stead_engines::sandbox::Sandbox;
 use stead_file::declared::Machine;
 use stead_file::size::Size;
 use stead_machine::engine::Engine;
-use stead_machine::model::{Consistency, Phase, Wanted};
+use stead_machine::model::{Ability, Consistency, Phase, Wanted};
 use stead_machine::steps::Journal;
 use stead_machine::{EngineError, Steps};
 
@@ -460,6 +460,56 @@ fn entries(folder: &Path) -> usize {
             _ => 1,
         })
         .sum()
+}
+
+/// An ordinary user's machine that runs is copied, or it is told what is missing, which is no limit.
+#[test]
+fn files_that_are_closed_to_everybody_are_kept() {
+    let _one = one();
+    let place = Place::new();
+    let engine = place.engine();
+    let wanted = place.wanted("box", Machine::default());
+    up(&engine, &wanted);
+    let made = "mkdir -p /root/d && echo deep >/root/d/f && echo plain >/root/g && chmod 0 /root/g /root/d/f /root/d";
+    assert_eq!(shell(&engine, "box", made), (0, String::new()));
+    let told = block(engine.diff("box")).unwrap();
+    assert!(told.iter().any(|change| change.path == Path::new("/root/d")), "{told:?}");
+    let live = engine.abilities().live_snapshots;
+    let kept = block(engine.snapshot("box", "s", "", false, &Steps::none()));
+    if let Ability::No(why) = live {
+        let why_not = kept.unwrap_err().to_string();
+        for why in [why, why_not] {
+            assert!(why.contains("stop it first") && !why.contains("limit"), "{why}");
+        }
+        println!("no copy of a machine that runs here");
+        block(engine.stop("box", &Steps::none())).unwrap();
+        block(engine.snapshot("box", "s", "", false, &Steps::none())).unwrap();
+    } else {
+        assert_eq!(kept.unwrap().consistency, Consistency::Crash);
+        let twin = place.wanted("twin", Machine::default());
+        block(engine.clone_machine("box", None, &twin, &Steps::none())).unwrap();
+        block(engine.start(&twin, &Steps::none())).unwrap();
+        assert_eq!(shell(&engine, "twin", "cat /root/d/f /root/g"), (0, "deep\nplain\n".into()));
+        block(engine.destroy("twin", &Steps::none())).unwrap();
+        assert_eq!(shell(&engine, "box", "rm -r /root/d /root/g"), (0, String::new()));
+        block(engine.stop("box", &Steps::none())).unwrap();
+    }
+    block(engine.restore("box", "s", &Steps::none())).unwrap();
+    block(engine.start(&wanted, &Steps::none())).unwrap();
+    let there = "cat /root/d/f /root/g; stat -c %a /root/d /root/d/f /root/g";
+    assert_eq!(shell(&engine, "box", there), (0, "deep\nplain\n0\n0\n0\n".into()));
+    block(engine.destroy("box", &Steps::none())).unwrap();
+}
+
+#[test]
+fn as_an_ordinary_user_with_a_control_group() {
+    let _one = one();
+    if !root() {
+        return;
+    }
+    if !common::again_in_a_group("files_that_are_closed_to_everybody_are_kept") {
+        println!("skipped: nothing here can freeze");
+    }
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Giving states to other machines.
 
 use super::claim::Claim;
-use super::copy;
 use super::core::Core;
 use super::files::{self, Sync};
 use super::identity;
@@ -160,7 +159,7 @@ impl Core {
         let copied = layers.iter().try_for_each(|layer| {
             let copy = store.layer(disk)?;
             made.push(copy.clone());
-            copy::all(&fs(layer), &fs(&copy), claim)
+            self.copy(&fs(layer), &fs(&copy), claim)
         });
         copied
             .and_then(|()| files::settle(&store.pool(disk)))

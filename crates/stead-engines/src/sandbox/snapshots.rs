@@ -6,7 +6,7 @@ use super::files::{self, Sync};
 use super::in_use::InUse;
 use super::made::disk_of;
 use super::state::{Kept, Layer, Store, kept, layer_path};
-use super::still::Still;
+use super::still::{self, Still};
 use super::{copy, disk, identity};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -80,8 +80,7 @@ impl Core {
         if running.cgroups.is_empty() {
             return Err(EngineError::Cannot {
                 what: "snapshots of a machine that runs",
-                why: "its processes cannot be made to stand still without a control group: stop it first"
-                    .into(),
+                why: still::cannot("it was started without a control group"),
             });
         }
         let state = store.state(&wanted.name)?;
@@ -91,11 +90,11 @@ impl Core {
         let to = layer_path(&self.place, &copy).join("fs");
         let still = Still::hold(&self.place.run(&wanted.name), &running);
         let copied = still.and_then(|still| {
-            let copied = copy::all(&from, &to, claim);
+            let copied = self.copy(&from, &to, claim);
             still.end().and(copied)
         });
         copied.inspect_err(|_| store.discard(&copy))?;
-        let how = format!("{} copied", copy::size(&to)?);
+        let how = format!("{} copied", copy::size(&to));
         steps.note(&how);
         let mut layers = vec![copy];
         layers.extend(state.frozen);
