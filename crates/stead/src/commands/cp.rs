@@ -68,10 +68,15 @@ fn into(from: &Path, machine: &str, to: &str) -> Outcome {
     };
     let packed = packed.and_then(|()| tar.into_inner()).and_then(|mut pipe| pipe.flush());
     let status = child.wait()?;
+    match packed {
+        // The machine reads no more, and has said why.
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe && !status.success() => {}
+        Err(e) => return Err(Failure::failed(format!("cannot copy {}: {e}", from.display()))),
+        Ok(()) => {}
+    }
     if !status.success() {
         return Err(Failure::failed(format!("{machine}: tar ended with {status}")));
     }
-    packed?;
     Ok(0)
 }
 
