@@ -62,7 +62,7 @@ fn files_and_folders_are_copied_both_ways() {
     assert_eq!(said.status, 1, "{said:?}");
     if !world.is_root() {
         std::fs::write(home.join("closed"), "").unwrap();
-        std::fs::set_permissions(home.join("closed"), PermissionsExt::from_mode(0)).unwrap();
+        std::fs::set_permissions(home.join("closed"), PermissionsExt::from_mode(0o0)).unwrap();
         let said = world.stead(&["cp", "closed", "a:/srv/closed"]);
         assert!(said.status == 1 && said.err.contains("Permission denied"), "{said:?}");
         assert_ne!(world.sh("a", "ls /srv/closed").status, 0);
