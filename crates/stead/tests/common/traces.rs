@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 impl World {
-    /// All that there is, a line each. Interfaces, and namespaces that are kept by a mount, are those of the whole host:
+    /// All that there is, a line each. Processes are told apart from those of other worlds by their mounts, and by their
+    /// programs if this world has its own. Interfaces, and namespaces that are kept by a mount, are those of the whole host:
     /// nobody can tell whose they are.
     pub fn traces(&self) -> BTreeSet<String> {
         let dir = self.path().to_string_lossy().into_owned();

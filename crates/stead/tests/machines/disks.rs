@@ -4,7 +4,8 @@ use crate::common::World;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-/// A world in which a tool fails while there is a file of this name in the folder that is returned.
+/// A world in which a tool fails after its work while there is a file of its name in the folder that is returned, and
+/// before it while there is a file NAME.before.
 fn with_faults(tools: &[&str]) -> Option<(World, PathBuf)> {
     let mut world = World::new();
     if !world.is_root() {
@@ -19,7 +20,8 @@ fn with_faults(tools: &[&str]) -> Option<(World, PathBuf)> {
     for tool in tools {
         let fault = faults.join(tool);
         let script = format!(
-            "#!/bin/sh\nPATH={path}\n{tool} \"$@\" || exit\n[ ! -e {0} ] || {{ echo broken-{tool} >&2; exit 32; }}\n",
+            "#!/bin/sh\nPATH={path}\nbroken() {{ [ ! -e $1 ] || {{ echo broken-{tool} >&2; exit 32; }}; }}\n\
+             broken {0}.before\n{tool} \"$@\" || exit\nbroken {0}\n",
             fault.display()
         );
         std::fs::write(bin.join(tool), script).unwrap();
@@ -42,7 +44,10 @@ fn fails(world: &World, args: &[&str], why: &str) {
 
 #[test]
 fn a_tool_that_fails_leaves_no_disk_mounted() {
-    let Some((world, faults)) = with_faults(&["mount", "cp", "resize2fs"]) else { return };
+    let Some((world, faults)) = with_faults(&["mount", "umount", "cp", "e2fsck", "resize2fs"])
+    else {
+        return;
+    };
     let before = mounted(&world);
     let break_tool = |tool: &str| std::fs::write(faults.join(tool), "").unwrap();
     let mend = |tool: &str| std::fs::remove_file(faults.join(tool)).unwrap();
@@ -65,12 +70,20 @@ fn a_tool_that_fails_leaves_no_disk_mounted() {
     assert_eq!(mounted(&world), before);
     mend("cp");
 
-    break_tool("resize2fs");
     world.declare("[machines.a]\ndisk = \"48mb\"\n");
-    fails(&world, &["apply", "--yes"], "broken-resize2fs");
-    assert_eq!(mounted(&world), before);
-    mend("resize2fs");
+    for tool in ["e2fsck", "resize2fs", "resize2fs.before"] {
+        break_tool(tool);
+        fails(&world, &["apply", "--yes"], "broken-");
+        assert_eq!(mounted(&world), before, "{tool}");
+        mend(tool);
+    }
     world.ok(&["apply", "--yes"]);
+    assert_eq!(world.sh_ok("a", "cat /root/data"), "kept\n");
+    // One that cannot be unmounted is told, and used as it is by the next start.
+    break_tool("umount.before");
+    fails(&world, &["down", "a"], "broken-umount");
+    mend("umount.before");
+    world.ok(&["up", "a"]);
     assert_eq!(world.sh_ok("a", "cat /root/data"), "kept\n");
     // Of one that is not to run, nothing is mounted either.
     world.apply("[machines.a]\ndisk = \"48mb\"\nrunning = false\n");
