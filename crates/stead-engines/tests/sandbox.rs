@@ -4,6 +4,7 @@ mod common;
 
 use common::{Place, block, processes, programs, shell};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -11,7 +12,7 @@ use stead_engines::sandbox::Sandbox;
 use stead_file::declared::Machine;
 use stead_file::size::Size;
 use stead_machine::engine::Engine;
-use stead_machine::model::{Consistency, Phase, Wanted};
+use stead_machine::model::{Ability, Consistency, Phase, Wanted};
 use stead_machine::steps::Journal;
 use stead_machine::{EngineError, Steps};
 
@@ -50,9 +51,15 @@ fn kill(pid: i32, signal: Signal) {
     let handle = pidfd_open(pid, PidfdFlags::empty()).unwrap();
     kill_process(pid, signal).unwrap();
     if signal == Signal::KILL {
-        let mut fds = [rustix::event::PollFd::new(&handle, rustix::event::PollFlags::IN)];
-        rustix::event::poll(&mut fds, None).unwrap();
+        wait_end(&handle);
     }
+}
+
+/// Waits for the end of a process, for a while.
+fn wait_end(process: &OwnedFd) {
+    let limit = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
+    let mut fds = [rustix::event::PollFd::new(process, rustix::event::PollFlags::IN)];
+    rustix::event::poll(&mut fds, Some(&limit)).unwrap();
 }
 
 fn pid(value: &serde_json::Value) -> i32 {
@@ -63,6 +70,18 @@ fn no_residue(place: &Place, before: &[String]) {
     let mut left = place.residue();
     left.retain(|line| !before.contains(line));
     assert_eq!(left, [""; 0]);
+}
+
+/// Nothing of a machine is left but what it is made of on disk. What was made by one that was killed ends by itself, and
+/// not at once.
+fn nothing_runs(place: &Place, before: &[String]) {
+    for pid in processes(&programs().sandbox).into_iter().filter_map(Pid::from_raw) {
+        if let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) {
+            wait_end(&handle);
+        }
+    }
+    let on_disk = place.residue().into_iter().filter(|line| line.starts_with("data/"));
+    no_residue(place, &before.iter().cloned().chain(on_disk).collect::<Vec<_>>());
 }
 
 #[test]
@@ -132,7 +151,7 @@ fn a_start_is_killed() {
         failed += u32::from(result.is_err());
         // What was killed may have been a part of a machine that runs.
         block(engine.stop("box", &Steps::none())).unwrap();
-        no_residue_but(&place, &before, "data/");
+        nothing_runs(&place, &before);
         block(engine.start(&wanted, &Steps::none())).unwrap();
         assert_eq!(shell(&engine, "box", "echo yes"), (0, "yes\n".into()));
         block(engine.stop("box", &Steps::none())).unwrap();
@@ -141,20 +160,6 @@ fn a_start_is_killed() {
     assert!(failed > 0, "none was killed in time");
     block(engine.destroy("box", &Steps::none())).unwrap();
     no_residue(&place, &before);
-}
-
-fn no_residue_but(place: &Place, before: &[String], but: &str) {
-    // What was made by one that was killed ends by itself, and not at once.
-    for pid in processes(&programs().sandbox).into_iter().filter_map(Pid::from_raw) {
-        if let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) {
-            let limit = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
-            let mut fds = [rustix::event::PollFd::new(&handle, rustix::event::PollFlags::IN)];
-            rustix::event::poll(&mut fds, Some(&limit)).unwrap();
-        }
-    }
-    let mut left = place.residue();
-    left.retain(|line| !before.contains(line) && !line.starts_with(but));
-    assert_eq!(left, [""; 0]);
 }
 
 /// A journal that leaves a machine standing still, as a program that is killed does.
@@ -218,6 +223,36 @@ fn a_copy_that_fails_leaves_nothing_standing_still() {
     block(engine.stop("box", &Steps::none())).unwrap();
     assert!(!place.residue().iter().any(|line| line.starts_with("loop")), "{:?}", place.residue());
     block(engine.destroy("box", &Steps::none())).unwrap();
+}
+
+#[test]
+fn a_full_disk_does_not_stay_mounted() {
+    let _one = one();
+    if !root() {
+        return;
+    }
+    let place = Place::new();
+    let before = place.residue();
+    let engine = place.engine();
+    let size = |mib: u64| Machine { disk: Some(Size(mib << 20)), ..Machine::default() };
+    let wanted = place.wanted("box", size(32));
+    up(&engine, &wanted);
+    // No room for another name: a snapshot needs a folder.
+    assert_ne!(shell(&engine, "box", "mkdir -p /root; cd /root; seq 100000 | xargs touch").0, 0);
+    block(engine.stop("box", &Steps::none())).unwrap();
+    let error = block(engine.snapshot("box", "s", "", false, &Steps::none())).unwrap_err();
+    assert!(error.to_string().contains("No space left"), "{error}");
+    nothing_runs(&place, &before);
+    let error = block(engine.start(&wanted, &Steps::none())).unwrap_err();
+    assert!(error.to_string().contains("No space left"), "{error}");
+    nothing_runs(&place, &before);
+    let larger = Wanted { declared: size(64), ..wanted.clone() };
+    block(engine.change(&wanted, &larger, &Steps::none())).unwrap();
+    nothing_runs(&place, &before);
+    block(engine.snapshot("box", "s", "", false, &Steps::none())).unwrap();
+    nothing_runs(&place, &before);
+    block(engine.destroy("box", &Steps::none())).unwrap();
+    no_residue(&place, &before);
 }
 
 #[test]
@@ -506,6 +541,56 @@ fn entries(folder: &Path) -> usize {
             _ => 1,
         })
         .sum()
+}
+
+/// An ordinary user's machine that runs is copied, or it is told what is missing, which is no limit.
+#[test]
+fn files_that_are_closed_to_everybody_are_kept() {
+    let _one = one();
+    let place = Place::new();
+    let engine = place.engine();
+    let wanted = place.wanted("box", Machine::default());
+    up(&engine, &wanted);
+    let made = "mkdir -p /root/d && echo deep >/root/d/f && echo plain >/root/g && chmod 0 /root/g /root/d/f /root/d";
+    assert_eq!(shell(&engine, "box", made), (0, String::new()));
+    let told = block(engine.diff("box")).unwrap();
+    assert!(told.iter().any(|change| change.path == Path::new("/root/d")), "{told:?}");
+    let live = engine.abilities().live_snapshots;
+    let kept = block(engine.snapshot("box", "s", "", false, &Steps::none()));
+    if let Ability::No(why) = live {
+        let why_not = kept.unwrap_err().to_string();
+        for why in [why, why_not] {
+            assert!(why.contains("stop it first") && !why.contains("limit"), "{why}");
+        }
+        println!("no copy of a machine that runs here");
+        block(engine.stop("box", &Steps::none())).unwrap();
+        block(engine.snapshot("box", "s", "", false, &Steps::none())).unwrap();
+    } else {
+        assert_eq!(kept.unwrap().consistency, Consistency::Crash);
+        let twin = place.wanted("twin", Machine::default());
+        block(engine.clone_machine("box", None, &twin, &Steps::none())).unwrap();
+        block(engine.start(&twin, &Steps::none())).unwrap();
+        assert_eq!(shell(&engine, "twin", "cat /root/d/f /root/g"), (0, "deep\nplain\n".into()));
+        block(engine.destroy("twin", &Steps::none())).unwrap();
+        assert_eq!(shell(&engine, "box", "rm -r /root/d /root/g"), (0, String::new()));
+        block(engine.stop("box", &Steps::none())).unwrap();
+    }
+    block(engine.restore("box", "s", &Steps::none())).unwrap();
+    block(engine.start(&wanted, &Steps::none())).unwrap();
+    let there = "cat /root/d/f /root/g; stat -c %a /root/d /root/d/f /root/g";
+    assert_eq!(shell(&engine, "box", there), (0, "deep\nplain\n0\n0\n0\n".into()));
+    block(engine.destroy("box", &Steps::none())).unwrap();
+}
+
+#[test]
+fn as_an_ordinary_user_with_a_control_group() {
+    let _one = one();
+    if !root() {
+        return;
+    }
+    if !common::again_in_a_group("files_that_are_closed_to_everybody_are_kept") {
+        println!("skipped: nothing here can freeze");
+    }
 }
 
 #[test]

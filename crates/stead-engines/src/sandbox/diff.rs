@@ -2,7 +2,7 @@
 
 use super::files::failed;
 use super::identity::is_white_out;
-use rustix::fs::getxattr;
+use rustix::fs::{Access, getxattr};
 use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -147,11 +147,19 @@ fn walk(
         if visit(&path, &meta) && meta.is_dir() {
             match walk(root, &path, visit) {
                 Err(_) if root.join(&path).symlink_metadata().is_err() => {}
+                // Told by itself: it was made so, or its mode was changed.
+                Err(_) if is_closed(&root.join(&path)) => {}
                 other => other?,
             }
         }
     }
     Ok(())
+}
+
+/// Whether a folder is closed to this user, who is root inside and may have closed it to itself.
+fn is_closed(folder: &Path) -> bool {
+    rustix::fs::access(folder, Access::READ_OK | Access::EXEC_OK)
+        .is_err_and(|e| e == rustix::io::Errno::ACCESS)
 }
 
 #[cfg(test)]

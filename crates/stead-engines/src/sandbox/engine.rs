@@ -3,11 +3,11 @@
 use super::core::Core;
 use super::made;
 use super::state::{layer_path, read_state};
-use super::{Sandbox, diff, disk, image, running};
+use super::{Sandbox, diff, disk, image, running, still};
 use async_trait::async_trait;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use stead_box::net;
+use stead_box::{cgroup, net};
 use stead_machine::engine::{Engine, Exec, Result};
 use stead_machine::model::{Abilities, Ability, Change, Observed, Remark, Snapshot, Wanted};
 use stead_machine::{EngineError, Steps};
@@ -44,11 +44,9 @@ impl Engine for Sandbox {
             ports: Ability::Yes,
             shares: Ability::Yes,
             snapshots: Ability::Yes,
-            live_snapshots: match self.core.can_limit() {
+            live_snapshots: match cgroup::can_freeze() {
                 Ok(()) => Ability::Yes,
-                Err(why) => {
-                    Ability::No(format!("its processes cannot be made to stand still: {why}"))
-                }
+                Err(why) => Ability::No(still::cannot(&why)),
             },
             memory_snapshots: Ability::No(
                 "the memory of processes that share this host's kernel cannot be kept".into(),
@@ -194,17 +192,17 @@ impl Engine for Sandbox {
                 });
             }
             let claim = core.claim(&name)?;
-            core.ensure_disk(&wanted, &Steps::none(), &claim)?;
+            let disk = core.ensure_disk(&wanted, &Steps::none(), &claim)?;
             let state = read_state(&core.place, &name)?
                 .ok_or_else(|| EngineError::NotFound(format!("state of \"{name}\"")))?;
             let layers: Vec<_> = std::iter::once(&state.top)
                 .chain(&state.frozen)
                 .map(|layer| layer_path(&core.place, layer).join("fs"))
                 .collect();
-            let changes = diff::diff(&layers, &core.base_folders(&state.image)?);
-            core.unmount_if_stopped(&name, &claim)?;
+            let changes = diff::diff(&layers, &core.base_folders(&state.image)?)?;
+            disk.end()?;
             let shares = wanted.declared.shares.iter().map(|share| share.inside.as_path());
-            Ok(diff::without_mount_points(changes?, &shares.collect::<Vec<_>>()))
+            Ok(diff::without_mount_points(changes, &shares.collect::<Vec<_>>()))
         })
         .await
     }

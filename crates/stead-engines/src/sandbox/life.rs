@@ -3,8 +3,9 @@
 use super::bounded::Run;
 use super::claim::Claim;
 use super::core::Core;
+use super::files::{self, Sync};
 use super::state::{self, read_state};
-use super::{disk, files, made, running};
+use super::{disk, made, running};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -32,12 +33,13 @@ impl Core {
             return Ok(());
         }
         self.fits(wanted)?;
-        self.ensure_disk(wanted, steps, claim)?;
+        let disk = self.ensure_disk(wanted, steps, claim)?;
         if let Err(e) = self.run(wanted, steps, claim) {
             // Stopped, with nothing left over; what went wrong first is what is told.
             let _ = self.clear(name, claim);
             return Err(e);
         }
+        disk.keep();
         if made.reseed {
             steps.step("make host keys of its own")?;
             self.make_host_keys(name);
@@ -58,7 +60,7 @@ impl Core {
         }
         if let Base::Host { cover, .. } = &base {
             // So that it is not swept while it is in use.
-            files::write(&self.place.run(name).join(running::COVER), cover)?;
+            files::write(&self.place.run(name).join(running::COVER), cover, Sync::Later)?;
         }
         let peers = self.peers(wanted)?;
         let mut spec =
@@ -138,7 +140,7 @@ impl Core {
             Some((run, running)) => {
                 // Somebody has emptied the runtime folder under it: whoever stops it must know what to stop.
                 if !run.join(RUN_FILE).exists() {
-                    files::write(&run.join(RUN_FILE), &running)?;
+                    files::write(&run.join(RUN_FILE), &running, Sync::Later)?;
                 }
                 run
             }

@@ -14,6 +14,7 @@ mod engine;
 mod files;
 mod identity;
 pub mod image;
+mod in_use;
 mod life;
 mod look;
 mod made;

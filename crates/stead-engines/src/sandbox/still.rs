@@ -52,6 +52,14 @@ impl Drop for Still {
     }
 }
 
+/// Why a machine that runs cannot be copied, and what to do.
+pub fn cannot(why: &str) -> String {
+    format!(
+        "its processes cannot be made to stand still ({why}): stop it first, or have Stead run as root, or in a control \
+         group that is its user's own (`systemd-run --user --scope -p Delegate=yes …`)"
+    )
+}
+
 /// Lets a machine go on that was left standing still. Nobody else works on it. Whether it was.
 ///
 /// # Errors

@@ -110,10 +110,15 @@ fn into(from: &Path, machine: &str, to: &str) -> Result<(), Failure> {
         return Err(Failure::failed(format!("machine \"{machine}\" has no folder for {to}"))
             .help(format!("stead exec {machine} -- mkdir -p FOLDER makes one")));
     }
+    match packed {
+        // The machine reads no more, and has said why.
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe && !status.success() => {}
+        Err(e) => return Err(Failure::failed(format!("cannot copy {}: {e}", from.display()))),
+        Ok(()) => {}
+    }
     if !status.success() {
         return Err(Failure::failed(format!("{machine}: tar ended with {status}")));
     }
-    packed?;
     Ok(())
 }
 

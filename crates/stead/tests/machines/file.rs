@@ -112,7 +112,7 @@ fn drift_is_shown_and_put_right_only_when_told() {
 #[test]
 fn a_memory_limit_that_is_changed_holds_after_the_restart_that_is_planned() {
     let world = World::new();
-    if !rustix::process::geteuid().is_root() {
+    if !world.is_root() {
         println!("SKIPPED: only root may limit memory here");
         return;
     }

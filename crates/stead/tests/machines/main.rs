@@ -6,6 +6,7 @@ mod common;
 mod agents;
 mod containers;
 mod copies;
+mod disks;
 mod file;
 mod inside;
 mod life;
