@@ -174,7 +174,7 @@ impl Group {
         &self.notes
     }
 
-    /// Makes room below the group for the process that serves the network, apart from everybody inside.
+    /// Makes room below the group for everybody inside, apart from the process that serves the network.
     ///
     /// # Errors
     /// If the kernel refuses.

@@ -12,6 +12,9 @@ use std::time::Duration;
 /// How long the process that serves the network has to notice that nobody is left.
 const NET_GRACE: Duration = Duration::from_secs(5);
 
+/// How long most take to end; only then is it looked for what holds one up.
+const AT_ONCE: Duration = Duration::from_millis(20);
+
 /// Ends the sandbox whose run folder is `run`: everybody inside is asked, and killed after `grace`. Then its cgroups
 /// and `run.json` are removed. Nothing to be done is no error.
 ///
@@ -20,9 +23,10 @@ const NET_GRACE: Duration = Duration::from_secs(5);
 pub fn stop(run: &Path, grace: Duration) -> Result<()> {
     let Some(running) = read_run(run)? else { return Ok(()) };
     if let Some(init) = init_of(&running)? {
-        let outsiders = Outsiders::of(running.init);
         signal(&init, libc::SIGTERM)?;
-        if !outsiders.wait_end(&init, Some(grace))? {
+        let ended = wait_end(init.as_fd(), Some(grace.min(AT_ONCE)))?
+            || Outsiders::of(running.init).wait_end(&init, Some(grace.saturating_sub(AT_ONCE)))?;
+        if !ended {
             let outsiders = Outsiders::of(running.init);
             signal(&init, libc::SIGKILL)?;
             outsiders.wait_end(&init, None)?;

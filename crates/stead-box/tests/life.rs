@@ -350,8 +350,7 @@ fn the_network_process_counts_for_the_machine_and_does_not_stand_still_with_it()
         for group in &running.cgroups {
             let v1_freezer = group.join("freezer.state").exists();
             let name = group.file_name().unwrap().to_str().unwrap();
-            let processes = fs::read_to_string(group.join("cgroup.procs")).unwrap()
-                + &fs::read_to_string(group.join("net/cgroup.procs")).unwrap_or_default();
+            let processes = fs::read_to_string(group.join("cgroup.procs")).unwrap();
             let counted = processes.lines().any(|pid| pid == net.to_string());
             assert_eq!(counted, !v1_freezer, "{}: {processes} {places}", group.display());
             assert!(places.contains(name), "{places}");
