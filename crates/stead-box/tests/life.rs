@@ -55,7 +55,11 @@ fn whoever_enters_has_the_environment_of_the_sandbox() {
         let mut world = World::new(who);
         world.spec.env = [("OF", "it"), ("HOME", "/it")].map(|(n, v)| (n.into(), v.into())).into();
         world.start();
-        let said = |args: &[&str]| String::from_utf8(world.exec(args).stdout).unwrap();
+        let said = |args: &[&str]| {
+            let out = world.exec(args);
+            assert!(out.status.success(), "{args:?}: {out:?}");
+            String::from_utf8(out.stdout).unwrap()
+        };
         let text = said(&["--env", "HOME=/mine", "--", "env"]);
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines.contains(&"OF=it") && lines.contains(&"HOME=/mine"), "{text}");
