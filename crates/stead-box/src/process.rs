@@ -98,19 +98,22 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// Puts `run.json` into `run`, whole.
+/// Puts `run.json` into `run`, whole. Nobody else enters that folder.
 pub fn write_run(run: &Path, running: &Running) -> Result<()> {
-    write_record(&run.join(RUN_FILE), running)
+    replace(&run.join(RUN_FILE), running, 0o644)
 }
 
-/// Replaces such a file as a whole.
+/// Writes the record beside a sandbox's data, whole. It holds the variables of the machine.
 pub fn write_record(path: &Path, running: &Running) -> Result<()> {
+    replace(path, running, 0o600)
+}
+
+fn replace(path: &Path, running: &Running, mode: u32) -> Result<()> {
     let new = path.with_extension("json.new");
     let text = serde_json::to_vec(running).map_err(std::io::Error::from);
-    // It holds the variables of the machine.
-    let mut private = std::fs::OpenOptions::new();
-    private.write(true).create(true).truncate(true).mode(0o600);
-    text.and_then(|text| private.open(&new)?.write_all(&text))
+    let mut file = std::fs::OpenOptions::new();
+    file.write(true).create(true).truncate(true).mode(mode);
+    text.and_then(|text| file.open(&new)?.write_all(&text))
         .and_then(|()| std::fs::rename(&new, path))
         .tried(|| new.display())
 }
