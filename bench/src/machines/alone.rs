@@ -65,6 +65,7 @@ impl Alone<'_> {
                 address: [10, 90, 0, 2].into(),
                 peers: std::collections::BTreeMap::new(),
             }),
+            record: None,
             nested: false,
             env: std::collections::BTreeMap::new(),
         };

@@ -8,13 +8,15 @@
 //! ([`verify`]), and once per boot after a process really ran into it ([`probe()`]).
 
 mod end;
+mod hand;
 mod hierarchy;
 mod limit;
 mod probe;
 mod seats;
 mod usage;
 
-pub use end::{freeze, leftovers, remove, thaw};
+pub use end::{can_freeze, freeze, leftovers, remove, thaw};
+pub use hand::{habitable, hand_over};
 pub use hierarchy::Hierarchies;
 pub use probe::{Probe, probe};
 pub(crate) use seats::{inside, net};
@@ -92,7 +94,7 @@ pub enum CgroupError {
     },
     /// There is no way to freeze.
     #[error(
-        "this host can freeze no processes: it has neither cgroup v2 nor the v1 controller `freezer`"
+        "there is no control group that can be frozen: neither one of version 2 nor one of the v1 controller `freezer`"
     )]
     NoFreezer,
     /// Anything else that a file operation says.

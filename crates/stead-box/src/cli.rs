@@ -2,12 +2,13 @@
 
 use crate::enter::{Enter, NOT_ENTERED};
 use crate::spec::Spec;
-use crate::{BoxError, init, net, program, start, stop};
+use crate::{BoxError, init, net, program, start, stop, userns};
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 const USAGE: &str = "\
@@ -16,6 +17,7 @@ stead-box: one running sandbox
   stead-box start < SPEC.json
   stead-box exec RUN_FOLDER [--cwd DIR] [--env NAME=VALUE]... [--clear-env] -- COMMAND [ARGUMENT]...
   stead-box stop RUN_FOLDER [--grace SECONDS]
+  stead-box as-root COMMAND [ARGUMENT]...
 ";
 
 /// How long everybody inside has to end when nothing else is said.
@@ -29,6 +31,7 @@ pub fn main() -> ExitCode {
         Some("start") if rest.is_empty() => started(),
         Some("exec") => executed(rest),
         Some("stop") => stopped(rest),
+        Some("as-root") => as_root(rest),
         Some("net") if rest.is_empty() => net::run(),
         // Not for people: the first process of an ordinary user's sandbox.
         Some(program::GO_ON) if rest.is_empty() => {
@@ -105,6 +108,20 @@ fn executed(args: &[OsString]) -> ExitCode {
             ExitCode::from(NOT_ENTERED as u8)
         }
     }
+}
+
+/// Becomes a command that is root of a user namespace in which nobody else is: what belongs to this user it may read and
+/// write whatever its mode.
+fn as_root(command: &[OsString]) -> ExitCode {
+    let Some((program, arguments)) = command.split_first() else {
+        return misused("stead-box: as-root needs a command\n");
+    };
+    let why = match userns::own() {
+        Ok(()) => Command::new(program).args(arguments).exec().to_string(),
+        Err(e) => e.to_string(),
+    };
+    eprintln!("stead-box: {}: {why}", program.display());
+    ExitCode::from(NOT_ENTERED as u8)
 }
 
 fn variable(word: &OsStr) -> Option<(OsString, OsString)> {

@@ -90,8 +90,13 @@ impl Devices {
         if nested { Ok(()) } else { cover(root, "proc/") }
     }
 
-    /// Mounts /sys, which shows the network namespace that this process is in by now.
-    pub fn put_sys(&mut self, root: BorrowedFd<'_>, notes: &mut Vec<String>) -> Result<()> {
+    /// Mounts /sys, which shows the network namespace that this process is in by now. `nested`: as with /proc.
+    pub fn put_sys(
+        &mut self,
+        root: BorrowedFd<'_>,
+        nested: bool,
+        notes: &mut Vec<String>,
+    ) -> Result<()> {
         match self.sys.take().unwrap_or_else(|| mounts::fresh("sysfs", &[], PLAIN | RO)) {
             Ok(sys) => place(root, "sys", &sys)?,
             Err(e) => {
@@ -99,7 +104,20 @@ impl Devices {
                 place(root, "sys", &self.memory("755", PLAIN | RO)?)?;
             }
         }
-        cover(root, "sys/")
+        if nested { Ok(()) } else { cover(root, "sys/") }
+    }
+
+    /// Mounts the sandbox's own cgroups, for containers inside. An ordinary user's sandbox may only look at them: there,
+    /// root inside owns the limits.
+    pub fn put_cgroups(&self, root: BorrowedFd<'_>, notes: &mut Vec<String>) -> Result<()> {
+        let attributes = if self.nodes.is_empty() { PLAIN } else { PLAIN | RO };
+        match mounts::fresh("cgroup2", &[], attributes) {
+            Ok(cgroups) => place(root, "sys/fs/cgroup", &cgroups),
+            Err(e) => {
+                notes.push(format!("containers inside have no cgroups: {e}"));
+                Ok(())
+            }
+        }
     }
 
     fn fill_dev(&self, root: BorrowedFd<'_>) -> Result<()> {

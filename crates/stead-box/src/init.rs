@@ -140,7 +140,10 @@ fn build(given: &mut Given<'_>, notes: &mut Vec<String>) -> Result<Option<OwnedF
     } else if spec.net.is_none() {
         loopback_up()?;
     }
-    devices.put_sys(root.as_fd(), notes)?;
+    devices.put_sys(root.as_fd(), spec.nested, notes)?;
+    if spec.nested && given.places.second().is_some() {
+        devices.put_cgroups(root.as_fd(), notes)?;
+    }
     drop((ready, devices, root));
 
     // From a user namespace below, everything mounted until now is locked.

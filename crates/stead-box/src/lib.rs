@@ -34,3 +34,4 @@ mod terminal;
 mod userns;
 
 pub use failure::BoxError;
+pub use process::{RUN_FILE, read_record};

@@ -33,6 +33,7 @@ impl Places {
             match open(&tasks, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
                 Ok(fd) => places.tasks.push((fd, tasks)),
                 Err(rustix::io::Errno::NOENT) => {
+                    let folder = cgroup::habitable(&folder);
                     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
                     let fd = open(&folder, flags, Mode::empty()).tried(|| folder.display())?;
                     places.second = Some((fd, folder));

@@ -5,6 +5,8 @@ use crate::spec::Running;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -73,22 +75,43 @@ pub const RUN_FILE: &str = "run.json";
 /// What `run.json` in `run` says. `None` if there is none.
 pub fn read_run(run: &Path) -> Result<Option<Running>> {
     let path = run.join(RUN_FILE);
-    let text = match std::fs::read(&path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e).tried(|| path.display()),
-    };
+    let Some(text) = read(&path)? else { return Ok(None) };
     serde_json::from_slice(&text).map(Some).map_err(|e| {
         BoxError::refused(format!("{}: {e}; stop the machine and start it again", path.display()))
     })
 }
 
+/// What the record beside a sandbox's data says. One that cannot be understood is none: it is replaced as a whole, so only
+/// a host that went down leaves it half written, and then nothing runs.
+///
+/// # Errors
+/// If it is there and cannot be read.
+pub fn read_record(path: &Path) -> Result<Option<Running>> {
+    Ok(read(path)?.and_then(|text| serde_json::from_slice(&text).ok()))
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match std::fs::read(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e).tried(|| path.display()),
+    }
+}
+
 /// Puts `run.json` into `run`, whole.
 pub fn write_run(run: &Path, running: &Running) -> Result<()> {
-    let new = run.join("run.json.new");
+    write_record(&run.join(RUN_FILE), running)
+}
+
+/// Replaces such a file as a whole.
+pub fn write_record(path: &Path, running: &Running) -> Result<()> {
+    let new = path.with_extension("json.new");
     let text = serde_json::to_vec(running).map_err(std::io::Error::from);
-    text.and_then(|text| std::fs::write(&new, text))
-        .and_then(|()| std::fs::rename(&new, run.join(RUN_FILE)))
+    // It holds the variables of the machine.
+    let mut private = std::fs::OpenOptions::new();
+    private.write(true).create(true).truncate(true).mode(0o600);
+    text.and_then(|text| private.open(&new)?.write_all(&text))
+        .and_then(|()| std::fs::rename(&new, path))
         .tried(|| new.display())
 }
 

@@ -15,6 +15,10 @@ pub struct Spec {
     pub hostname: String,
     /// The folder for this run, made by the engine (mode 0700): `run.json`, `net.sock`, `egress.log`.
     pub run: PathBuf,
+    /// A second file to say what `run.json` says: beside the data, so that whoever does not know the run folder, or finds it
+    /// gone, sees that it runs. Written before `run.json`; the engine removes it.
+    #[serde(default)]
+    pub record: Option<PathBuf>,
     /// What the root is made of.
     pub base: Base,
     /// Frozen layers above the base, topmost first: each a folder that holds `fs`, as an upper that is written no more.
@@ -134,6 +138,9 @@ pub struct Peer {
 /// A sandbox that runs: `run.json` in its run folder, and the line that `stead-box start` prints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
+    /// Its run folder.
+    #[serde(default)]
+    pub run: PathBuf,
     /// The first process inside, by its number outside.
     pub init: i32,
     /// Its start time in clock ticks since boot (field 22 of `/proc/PID/stat`).

@@ -10,7 +10,9 @@ use crate::failure::{BoxError, Result, Tried};
 use crate::init::{self, Given};
 use crate::net::NetSetup;
 use crate::place::Places;
-use crate::process::{RUN_FILE, boot_id, init_of, read_run, start_time, write_run};
+use crate::process::{
+    RUN_FILE, boot_id, init_of, read_record, read_run, start_time, write_record, write_run,
+};
 use crate::share::Share;
 use crate::spec::{Ids, Running, Spec};
 use crate::{kernel, sys, userns};
@@ -31,13 +33,16 @@ pub fn start(spec: &Spec) -> Result<Running> {
     if !spec.run.is_absolute() {
         return Err(BoxError::refused(format!("{}: not an absolute path", spec.run.display())));
     }
-    if let Some(running) = read_run(&spec.run)?
-        && init_of(&running)?.is_some()
-    {
-        return Err(BoxError::refused(format!(
-            "{} runs already: process {}",
-            spec.name, running.init
-        )));
+    let record = spec.record.as_deref().map_or(Ok(None), read_record)?;
+    for running in [read_run(&spec.run)?, record].into_iter().flatten() {
+        if init_of(&running)?.is_some() {
+            return Err(BoxError::refused(format!(
+                "{} runs already: process {}, in {}",
+                spec.name,
+                running.init,
+                running.run.display()
+            )));
+        }
     }
     let group =
         Group::make(&spec.cgroup, &spec.limits).map_err(|e| BoxError::refused(e.to_string()))?;
@@ -48,6 +53,10 @@ pub fn start(spec: &Spec) -> Result<Running> {
     }
     running
 }
+
+/// The note on a machine with containers inside, on a host with version 1 alone.
+const NO_CGROUPS: &str =
+    "containers inside have no cgroups, since this host has no cgroup v2: run them without";
 
 /// The note on a machine of an ordinary user that has no share of its own.
 const UNLIMITED: &str = "the machine can use up the inotify instances and watches of the user who made it: the kernel \
@@ -102,6 +111,12 @@ fn make(spec: &Spec, group: &Group) -> Result<Running> {
         }
         users
     };
+    if let (true, Some(first)) = (spec.nested, range) {
+        let given = cgroup::hand_over(group.folders(), first);
+        if !given.map_err(|e| BoxError::refused(e.to_string()))? {
+            notes.push(NO_CGROUPS.to_owned());
+        }
+    }
     let places = Places::open(group.folders())?;
     let (mut ours, theirs) = UnixStream::pair().tried(|| "a pair of sockets")?;
     let mut flags = sys::CLONE_NEWPID | sys::CLONE_NEWNS | sys::CLONE_NEWUTS | sys::CLONE_NEWIPC;
@@ -140,6 +155,7 @@ fn make(spec: &Spec, group: &Group) -> Result<Running> {
     }
     cgroup::verify(first.pid, group).map_err(|e| BoxError::refused(e.to_string()))?;
     let running = Running {
+        run: spec.run.clone(),
         init: first.pid,
         init_start: start_time(first.pid)?,
         net: net.as_ref().map(|n| n.pid),
@@ -151,6 +167,9 @@ fn make(spec: &Spec, group: &Group) -> Result<Running> {
         env: spec.env.clone(),
         notes,
     };
+    if let Some(record) = &spec.record {
+        write_record(record, &running)?;
+    }
     write_run(&spec.run, &running)?;
     if let Err(e) = ours.write_all(b"g") {
         let _ = std::fs::remove_file(spec.run.join(RUN_FILE));

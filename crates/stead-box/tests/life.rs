@@ -191,6 +191,27 @@ fn nothing_is_left_after_stop() {
     }
 }
 
+/// Two over one layer would damage it.
+#[test]
+fn one_that_is_recorded_is_not_started_again_in_another_run_folder() {
+    for who in everybody() {
+        let mut world = World::new(who);
+        world.spec.record = Some(world.make_folder("data", 0o700).join("started.json"));
+        let running = world.start();
+        let second = world.make_folder("run2", 0o700);
+        let first = std::mem::replace(&mut world.spec.run, second);
+        let why = world.try_start().unwrap_err();
+        let said = format!("test runs already: process {}, in {}", running.init, first.display());
+        assert_eq!(why, said);
+        let second = std::mem::replace(&mut world.spec.run, first);
+        assert_eq!(world.sh("echo yes"), "yes");
+        world.stop();
+        world.spec.run = second;
+        world.start();
+        world.stop();
+    }
+}
+
 #[test]
 fn a_launcher_killed_at_any_instant_leaves_nothing() {
     for who in everybody() {

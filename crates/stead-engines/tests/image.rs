@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use stead_engines::sandbox::image::{ImageError, Tools, ensure, ensure_with};
+use stead_engines::sandbox::image::{ImageError, Tools, check_with, ensure, ensure_with};
 
 struct Lab(tempfile::TempDir);
 
@@ -100,11 +100,18 @@ fn what_is_missing_is_said() {
     for name in ["debian/1", "debian", "ubuntu/24.04", "debian/../x", ""] {
         let error = ensure_with(&lab.images(), name, &|_| {}, &lab.tools()).unwrap_err();
         assert!(matches!(error, ImageError::Unknown(_)), "{error}");
+        let error = check_with(&lab.images(), name, &lab.tools()).unwrap_err();
+        assert!(matches!(error, ImageError::Unknown(_)), "{error}");
     }
+    check_with(&lab.images(), "debian/12", &lab.tools()).unwrap();
     fs::remove_file(lab.0.path().join("bin/mmdebstrap")).unwrap();
     let none = Tools { path: lab.0.path().join("bin").into(), ..lab.tools() };
     let error = ensure_with(&lab.images(), "debian/12", &|_| {}, &none).unwrap_err().to_string();
     assert!(error.contains("apt install mmdebstrap"), "{error}");
+    assert_eq!(check_with(&lab.images(), "debian/12", &none).unwrap_err().to_string(), error);
+    fs::create_dir_all(lab.images().join("debian-12")).unwrap();
+    check_with(&lab.images(), "debian/12", &none).expect("one that is made needs no program");
+    fs::remove_dir_all(lab.images()).unwrap();
     assert!(!lab.images().exists());
     lab.program("debootstrap", "mkdir -p \"$4/etc/apt\"");
     let only = Tools { path: lab.tools().path, apt: lab.0.path().join("apt") };

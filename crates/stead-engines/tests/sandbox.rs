@@ -4,6 +4,7 @@ mod common;
 
 use common::{Place, block, processes, programs, shell};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -11,7 +12,7 @@ use stead_engines::sandbox::Sandbox;
 use stead_file::declared::Machine;
 use stead_file::size::Size;
 use stead_machine::engine::Engine;
-use stead_machine::model::{Consistency, Phase, Wanted};
+use stead_machine::model::{Ability, Consistency, Phase, Wanted};
 use stead_machine::steps::Journal;
 use stead_machine::{EngineError, Steps};
 
@@ -50,9 +51,15 @@ fn kill(pid: i32, signal: Signal) {
     let handle = pidfd_open(pid, PidfdFlags::empty()).unwrap();
     kill_process(pid, signal).unwrap();
     if signal == Signal::KILL {
-        let mut fds = [rustix::event::PollFd::new(&handle, rustix::event::PollFlags::IN)];
-        rustix::event::poll(&mut fds, None).unwrap();
+        wait_end(&handle);
     }
+}
+
+/// Waits for the end of a process, for a while.
+fn wait_end(process: &OwnedFd) {
+    let limit = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
+    let mut fds = [rustix::event::PollFd::new(process, rustix::event::PollFlags::IN)];
+    rustix::event::poll(&mut fds, Some(&limit)).unwrap();
 }
 
 fn pid(value: &serde_json::Value) -> i32 {
@@ -63,6 +70,18 @@ fn no_residue(place: &Place, before: &[String]) {
     let mut left = place.residue();
     left.retain(|line| !before.contains(line));
     assert_eq!(left, [""; 0]);
+}
+
+/// Nothing of a machine is left but what it is made of on disk. What was made by one that was killed ends by itself, and
+/// not at once.
+fn nothing_runs(place: &Place, before: &[String]) {
+    for pid in processes(&programs().sandbox).into_iter().filter_map(Pid::from_raw) {
+        if let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) {
+            wait_end(&handle);
+        }
+    }
+    let on_disk = place.residue().into_iter().filter(|line| line.starts_with("data/"));
+    no_residue(place, &before.iter().cloned().chain(on_disk).collect::<Vec<_>>());
 }
 
 #[test]
@@ -132,7 +151,7 @@ fn a_start_is_killed() {
         failed += u32::from(result.is_err());
         // What was killed may have been a part of a machine that runs.
         block(engine.stop("box", &Steps::none())).unwrap();
-        no_residue_but(&place, &before, "data/");
+        nothing_runs(&place, &before);
         block(engine.start(&wanted, &Steps::none())).unwrap();
         assert_eq!(shell(&engine, "box", "echo yes"), (0, "yes\n".into()));
         block(engine.stop("box", &Steps::none())).unwrap();
@@ -141,20 +160,6 @@ fn a_start_is_killed() {
     assert!(failed > 0, "none was killed in time");
     block(engine.destroy("box", &Steps::none())).unwrap();
     no_residue(&place, &before);
-}
-
-fn no_residue_but(place: &Place, before: &[String], but: &str) {
-    // What was made by one that was killed ends by itself, and not at once.
-    for pid in processes(&programs().sandbox).into_iter().filter_map(Pid::from_raw) {
-        if let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) {
-            let limit = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
-            let mut fds = [rustix::event::PollFd::new(&handle, rustix::event::PollFlags::IN)];
-            rustix::event::poll(&mut fds, Some(&limit)).unwrap();
-        }
-    }
-    let mut left = place.residue();
-    left.retain(|line| !before.contains(line) && !line.starts_with(but));
-    assert_eq!(left, [""; 0]);
 }
 
 /// A journal that leaves a machine standing still, as a program that is killed does.
@@ -221,6 +226,36 @@ fn a_copy_that_fails_leaves_nothing_standing_still() {
 }
 
 #[test]
+fn a_full_disk_does_not_stay_mounted() {
+    let _one = one();
+    if !root() {
+        return;
+    }
+    let place = Place::new();
+    let before = place.residue();
+    let engine = place.engine();
+    let size = |mib: u64| Machine { disk: Some(Size(mib << 20)), ..Machine::default() };
+    let wanted = place.wanted("box", size(32));
+    up(&engine, &wanted);
+    // No room for another name: a snapshot needs a folder.
+    assert_ne!(shell(&engine, "box", "mkdir -p /root; cd /root; seq 100000 | xargs touch").0, 0);
+    block(engine.stop("box", &Steps::none())).unwrap();
+    let error = block(engine.snapshot("box", "s", "", false, &Steps::none())).unwrap_err();
+    assert!(error.to_string().contains("No space left"), "{error}");
+    nothing_runs(&place, &before);
+    let error = block(engine.start(&wanted, &Steps::none())).unwrap_err();
+    assert!(error.to_string().contains("No space left"), "{error}");
+    nothing_runs(&place, &before);
+    let larger = Wanted { declared: size(64), ..wanted.clone() };
+    block(engine.change(&wanted, &larger, &Steps::none())).unwrap();
+    nothing_runs(&place, &before);
+    block(engine.snapshot("box", "s", "", false, &Steps::none())).unwrap();
+    nothing_runs(&place, &before);
+    block(engine.destroy("box", &Steps::none())).unwrap();
+    no_residue(&place, &before);
+}
+
+#[test]
 fn a_growth_that_was_cut_short_is_finished() {
     let _one = one();
     if !root() {
@@ -279,15 +314,74 @@ fn after_a_reboot_nothing_is_taken_for_running() {
     let engine = place.engine();
     let wanted = place.wanted("box", Machine::default());
     up(&engine, &wanted);
-    let path = place.run().join("machines/box/run.json");
-    let told = std::fs::read_to_string(&path).unwrap();
     let boot = run_json(&place, "box")["boot"].as_str().unwrap().to_owned();
-    std::fs::write(&path, told.replace(&boot, "00000000-0000-0000-0000-000000000000")).unwrap();
+    let paths =
+        [place.run().join("machines/box/run.json"), place.data().join("machines/box/started.json")];
+    let told = paths.each_ref().map(|path| std::fs::read_to_string(path).unwrap());
+    for (path, told) in paths.iter().zip(&told) {
+        std::fs::write(path, told.replace(&boot, "00000000-0000-0000-0000-000000000000")).unwrap();
+    }
     assert_eq!(phase(&engine, "box"), Phase::Stopped);
     assert!(block(engine.exec("box", &stead_machine::engine::Exec::default())).is_err());
-    std::fs::write(&path, told).unwrap();
+    // As a host leaves it that lost power in the middle of writing.
+    std::fs::write(&paths[1], "").unwrap();
+    assert_eq!(phase(&engine, "box"), Phase::Stopped);
+    for (path, told) in paths.iter().zip(&told) {
+        std::fs::write(path, told).unwrap();
+    }
     assert_eq!(phase(&engine, "box"), Phase::Running);
     block(engine.destroy("box", &Steps::none())).unwrap();
+}
+
+/// Two sandboxes over one state would damage it.
+#[test]
+fn a_machine_is_found_by_a_program_with_another_runtime_folder() {
+    let _one = one();
+    let place = Place::new();
+    let before = place.residue();
+    let (engine, elsewhere) = (place.engine(), place.engine_elsewhere());
+    let wanted = place.wanted("box", Machine::default());
+    up(&engine, &wanted);
+    let init = pid(&run_json(&place, "box")["init"]);
+    assert_eq!(phase(&elsewhere, "box"), Phase::Running);
+    block(elsewhere.start(&wanted, &Steps::none())).unwrap();
+    assert_eq!(shell(&elsewhere, "box", "mkdir -p /root; echo one >/root/data").0, 0);
+    block(elsewhere.sweep(&Steps::none())).unwrap();
+    assert_eq!(shell(&engine, "box", "cat /root/data"), (0, "one\n".into()));
+    assert_eq!(pid(&run_json(&place, "box")["init"]), init);
+    block(elsewhere.stop("box", &Steps::none())).unwrap();
+    assert_eq!(processes(&programs().sandbox), [0; 0]);
+    assert_eq!(phase(&engine, "box"), Phase::Stopped);
+    // And the other way round.
+    block(elsewhere.start(&wanted, &Steps::none())).unwrap();
+    assert_eq!(phase(&engine, "box"), Phase::Running);
+    assert_eq!(shell(&engine, "box", "cat /root/data"), (0, "one\n".into()));
+    block(engine.destroy("box", &Steps::none())).unwrap();
+    assert_eq!(entries(&place.dir.path().join("other/machines")), 0);
+    no_residue(&place, &before);
+}
+
+/// As when whoever cleans up temporary folders, or ends a login, empties the runtime folder.
+#[test]
+fn a_machine_whose_run_folder_was_removed_still_runs_and_is_stopped() {
+    let _one = one();
+    let place = Place::new();
+    let before = place.residue();
+    let engine = place.engine();
+    let wanted = place.wanted("box", Machine::default());
+    up(&engine, &wanted);
+    std::fs::remove_dir_all(place.run()).unwrap();
+    let seen = block(engine.look("box")).unwrap().unwrap();
+    assert_eq!(seen.phase, Phase::Running);
+    assert!(seen.notes.iter().any(|note| note.contains("was removed: restart it")), "{seen:?}");
+    block(engine.start(&wanted, &Steps::none())).unwrap();
+    assert!(!place.run().join("machines/box").exists(), "no second one");
+    block(engine.stop("box", &Steps::none())).unwrap();
+    assert_eq!(processes(&programs().sandbox), [0; 0]);
+    up(&engine, &wanted);
+    assert_eq!(shell(&engine, "box", "echo yes"), (0, "yes\n".into()));
+    block(engine.destroy("box", &Steps::none())).unwrap();
+    no_residue(&place, &before);
 }
 
 /// Also for an ordinary user, whose files of the base belong to others.
@@ -308,6 +402,23 @@ fn what_is_added_is_told() {
     let added = added.map(|path| (path.to_owned(), stead_machine::model::ChangeKind::Added));
     assert_eq!(of_ours(&engine), added);
     block(engine.destroy("box", &Steps::none())).unwrap();
+}
+
+#[test]
+fn an_image_that_nobody_can_make_is_refused_before_anything_is_made() {
+    let place = Place::new();
+    let engine = place.engine();
+    for image in ["debian/99", "fedora/40"] {
+        let machine = Machine { image: image.into(), ..Machine::default() };
+        let remarks = block(engine.check(&place.wanted("box", machine))).unwrap();
+        let [remark] = &remarks[..] else { panic!("{remarks:?}") };
+        assert!(remark.refused, "{remark:?}");
+        let why = format!(
+            "image: there is no image {image}; there are host, debian/11, debian/12, debian/13 and debian/sid"
+        );
+        assert_eq!(remark.text, why);
+    }
+    assert_eq!(block(engine.check(&place.wanted("box", Machine::default()))).unwrap(), []);
 }
 
 #[test]
@@ -346,7 +457,7 @@ fn what_belongs_to_nobody_is_swept() {
     stamp.set_modified(std::time::UNIX_EPOCH).unwrap();
     std::fs::create_dir_all(place.data().join("layers/0123456789abcdef/fs")).unwrap();
     std::fs::create_dir_all(place.run().join("machines/gone")).unwrap();
-    std::fs::write(place.run().join("claims/gone"), "").unwrap();
+    std::fs::write(place.data().join("claims/gone"), "").unwrap();
     block(engine.sweep(&Steps::none())).unwrap();
     assert!(cover.is_dir(), "the cover of a machine that runs");
     assert_eq!(shell(&engine, "box", "echo yes"), (0, "yes\n".into()));
@@ -377,7 +488,7 @@ fn an_orphan_that_holds_a_machine_is_ended() {
     let engine = place.engine();
     let wanted = place.wanted("box", Machine::default());
     block(engine.create(&wanted, &Steps::none())).unwrap();
-    let claim = place.run().join("claims/box");
+    let claim = place.data().join("claims/box");
     std::fs::create_dir_all(claim.parent().unwrap()).unwrap();
     let file = std::fs::File::create(&claim).unwrap();
     file.lock().unwrap();
@@ -430,6 +541,56 @@ fn entries(folder: &Path) -> usize {
             _ => 1,
         })
         .sum()
+}
+
+/// An ordinary user's machine that runs is copied, or it is told what is missing, which is no limit.
+#[test]
+fn files_that_are_closed_to_everybody_are_kept() {
+    let _one = one();
+    let place = Place::new();
+    let engine = place.engine();
+    let wanted = place.wanted("box", Machine::default());
+    up(&engine, &wanted);
+    let made = "mkdir -p /root/d && echo deep >/root/d/f && echo plain >/root/g && chmod 0 /root/g /root/d/f /root/d";
+    assert_eq!(shell(&engine, "box", made), (0, String::new()));
+    let told = block(engine.diff("box")).unwrap();
+    assert!(told.iter().any(|change| change.path == Path::new("/root/d")), "{told:?}");
+    let live = engine.abilities().live_snapshots;
+    let kept = block(engine.snapshot("box", "s", "", false, &Steps::none()));
+    if let Ability::No(why) = live {
+        let why_not = kept.unwrap_err().to_string();
+        for why in [why, why_not] {
+            assert!(why.contains("stop it first") && !why.contains("limit"), "{why}");
+        }
+        println!("no copy of a machine that runs here");
+        block(engine.stop("box", &Steps::none())).unwrap();
+        block(engine.snapshot("box", "s", "", false, &Steps::none())).unwrap();
+    } else {
+        assert_eq!(kept.unwrap().consistency, Consistency::Crash);
+        let twin = place.wanted("twin", Machine::default());
+        block(engine.clone_machine("box", None, &twin, &Steps::none())).unwrap();
+        block(engine.start(&twin, &Steps::none())).unwrap();
+        assert_eq!(shell(&engine, "twin", "cat /root/d/f /root/g"), (0, "deep\nplain\n".into()));
+        block(engine.destroy("twin", &Steps::none())).unwrap();
+        assert_eq!(shell(&engine, "box", "rm -r /root/d /root/g"), (0, String::new()));
+        block(engine.stop("box", &Steps::none())).unwrap();
+    }
+    block(engine.restore("box", "s", &Steps::none())).unwrap();
+    block(engine.start(&wanted, &Steps::none())).unwrap();
+    let there = "cat /root/d/f /root/g; stat -c %a /root/d /root/d/f /root/g";
+    assert_eq!(shell(&engine, "box", there), (0, "deep\nplain\n0\n0\n0\n".into()));
+    block(engine.destroy("box", &Steps::none())).unwrap();
+}
+
+#[test]
+fn as_an_ordinary_user_with_a_control_group() {
+    let _one = one();
+    if !root() {
+        return;
+    }
+    if !common::again_in_a_group("files_that_are_closed_to_everybody_are_kept") {
+        println!("skipped: nothing here can freeze");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 mod age;
 mod amount;
+mod bytes;
 mod check;
 mod command;
 mod context;
@@ -19,6 +20,7 @@ mod fit;
 mod form;
 mod init;
 mod keys;
+mod lines;
 mod nearest;
 mod page;
 mod path;
@@ -33,6 +35,7 @@ mod syntax;
 mod table;
 pub mod words;
 
+pub use bytes::{MAX_FILE, read_bytes};
 pub use context::{Context, HostFacts};
 pub use declared::Declaration;
 pub use find::{FILE_NAME, find};

@@ -1,9 +1,15 @@
 //! What is wrong with a file, and where.
 
+use crate::lines::Lines;
 use miette::{Diagnostic, LabeledSpan, Severity, SourceSpan};
 use serde::Serialize;
 use std::fmt::{self, Write};
 use std::ops::Range;
+
+/// So many problems are written out; a file with more is hardly a stead file.
+const TOLD: usize = 50;
+/// So many characters of a sentence.
+const LONGEST: usize = 300;
 
 /// One thing that is wrong, or worth a warning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -117,7 +123,7 @@ impl Report {
         for problem in &mut problems {
             let also = problem.also.iter_mut().map(|(_, label)| label);
             let told = std::iter::once(&mut problem.message).chain(&mut problem.label);
-            told.chain(&mut problem.help).chain(also).for_each(escape);
+            told.chain(&mut problem.help).chain(also).for_each(one_line);
         }
         Report { name, text: harmless(text), problems }
     }
@@ -127,11 +133,12 @@ impl Report {
         self.problems.iter().filter(|problem| !problem.warning).count()
     }
 
-    /// Every problem in plain text: a line `file:line:column: what`, the line of the file, what to do.
+    /// Every problem in plain text: a line `file:line:column: what`, the line of the file, what to do. The first fifty, if
+    /// there are more.
     pub fn plain(&self) -> String {
         let lines = Lines::of(&self.text);
         let mut out = String::new();
-        for problem in &self.problems {
+        for problem in self.problems.iter().take(TOLD) {
             let (line, column) = (problem.line, problem.column);
             let kind = if problem.warning { "warning: " } else { "" };
             // Writing to a string does not fail.
@@ -143,6 +150,9 @@ impl Report {
             if let Some(help) = &problem.help {
                 let _ = writeln!(out, "  help: {help}");
             }
+        }
+        if let more @ 1.. = self.problems.len().saturating_sub(TOLD) {
+            let _ = writeln!(out, "{}: and {more} more", self.name);
         }
         out
     }
@@ -158,8 +168,13 @@ fn harmless(text: &str) -> String {
     out
 }
 
-/// Writes control characters of a sentence out, so that it stays one line.
-fn escape(sentence: &mut String) {
+/// Writes control characters of a sentence out, so that it stays one line, and takes the middle out of one that quotes too much.
+fn one_line(sentence: &mut String) {
+    let length = sentence.chars().count();
+    if length > LONGEST {
+        let (head, tail) = (sentence.chars().take(LONGEST / 2), length - LONGEST / 2);
+        *sentence = head.chain(['…']).chain(sentence.chars().skip(tail)).collect();
+    }
     if sentence.contains(char::is_control) {
         let escaped =
             |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
@@ -218,60 +233,6 @@ impl miette::SourceCode for Report {
     }
 }
 
-/// Where the lines of a text begin.
-struct Lines<'t> {
-    text: &'t str,
-    starts: Vec<usize>,
-}
-
-impl<'t> Lines<'t> {
-    fn of(text: &'t str) -> Self {
-        let starts = std::iter::once(0)
-            .chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1));
-        Lines { text, starts: starts.collect() }
-    }
-
-    /// The span, cut to the text and to whole characters.
-    fn within(&self, span: &Range<usize>) -> Range<usize> {
-        let fit = |at: usize| self.text.floor_char_boundary(at.min(self.text.len()));
-        let start = fit(span.start);
-        start..fit(span.end).max(start)
-    }
-
-    fn index(&self, at: usize) -> usize {
-        self.starts.partition_point(|start| *start <= at) - 1
-    }
-
-    /// Line and column, counted from 1.
-    fn position(&self, at: usize) -> (usize, usize) {
-        let line = self.index(at);
-        (line + 1, self.text[self.starts[line]..at].chars().count() + 1)
-    }
-
-    /// The first line of a span, with the span marked below it.
-    fn show(&self, out: &mut String, span: &Range<usize>, label: Option<&str>) {
-        let line = self.index(span.start);
-        let end = self.starts.get(line + 1).map_or(self.text.len(), |next| next - 1);
-        let content = self.text[self.starts[line]..end].trim_end_matches('\r');
-        let end = span.end.clamp(span.start, (self.starts[line] + content.len()).max(span.start));
-        let number = (line + 1).to_string();
-        let marks = "^".repeat(self.text[span.start..end].chars().count().max(1));
-        // A tab before the place has to stay one, or the marks would stand elsewhere.
-        let indent: String = self.text[self.starts[line]..span.start]
-            .chars()
-            .map(|c| if c == '\t' { '\t' } else { ' ' })
-            .collect();
-        let _ = writeln!(out, "  {number} | {content}");
-        let _ = writeln!(
-            out,
-            "  {:width$} | {}",
-            "",
-            format!("{indent}{marks} {}", label.unwrap_or_default()).trim_end(),
-            width = number.len()
-        );
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -308,5 +269,13 @@ mod tests {
         #[expect(clippy::reversed_empty_ranges, reason = "a parser's mistake is to be survived")]
         let backwards = report("abc", 2..1);
         assert_eq!(backwards.problems[0].span, 2..2);
+    }
+
+    #[test]
+    fn of_very_many_problems_the_first_are_told() {
+        let problems = (0..60).map(|_| Problem::new(0..1, "wrong")).collect();
+        let told = Report::new("f".into(), "x", problems).plain();
+        assert_eq!(told.matches("wrong").count(), 50);
+        assert!(told.ends_with("f: and 10 more\n"), "{told}");
     }
 }

@@ -154,7 +154,9 @@ fn told(text: &str, message: &str, span: Range<usize>) -> Problem {
         "unexpected key or value" => {
             if before.trim_start().starts_with('[') {
                 problem.help("write each key on a line of its own, below the header");
-            } else if text[span.start..].starts_with(',') {
+            } else if before.ends_with(|c: char| c.is_ascii_digit())
+                && text[span.start..].starts_with(',')
+            {
                 problem.help("a number is written without `,`");
             } else {
                 problem.help("write each key on a line of its own, and texts in quotes");

@@ -11,8 +11,8 @@ fn every_bad_file_is_refused_with_its_message() {
     assert!(cases.len() >= 75, "only {} bad files", cases.len());
     let mut differences = Vec::new();
     for path in &cases {
-        let text = fs::read_to_string(path).unwrap();
-        match stead_file::read(&text, &context()) {
+        let bytes = fs::read(path).unwrap();
+        match stead_file::read_bytes(&bytes, &context()) {
             Err(report) => {
                 differences.extend(compare(&path.with_extension("txt"), &report.plain()));
             }
@@ -20,6 +20,31 @@ fn every_bad_file_is_refused_with_its_message() {
         }
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+/// Whatever a file is, what is told of it fits a screen or two.
+#[test]
+fn huge_files_are_told_of_briefly() {
+    let refused = |bytes: &[u8]| {
+        let report = stead_file::read_bytes(bytes, &context()).unwrap_err();
+        let told = report.plain();
+        assert!(told.len() < 50_000, "{} bytes are told", told.len());
+        assert!(told.lines().all(|line| line.chars().count() < 400), "{told}");
+        told
+    };
+    let large = vec![b' '; stead_file::MAX_FILE + 1];
+    assert!(stead_file::read_bytes(&large[1..], &context()).is_ok());
+    let told = refused(&large);
+    assert!(told.starts_with("stead.toml:1:1: a stead file has at most 1 MiB"), "{told}");
+    let line = format!("a = \"{}\"\n[machines.box]\ncpu = 1", "x".repeat(500_000));
+    refused(line.as_bytes());
+    let many = "nonsense = 1\n".repeat(20_000);
+    let named: Vec<String> = (0..20_000).map(|n| format!("nonsense-{n} = 1\n")).collect();
+    let named = named.concat();
+    assert!(refused(many.as_bytes()).contains("more\n"));
+    assert!(refused(named.as_bytes()).ends_with("and 19950 more\n"));
+    refused(format!("[machines.\"{}\"]", "x".repeat(500_000)).as_bytes());
+    refused("[[[[[[\"".repeat(2_000).as_bytes());
 }
 
 #[test]

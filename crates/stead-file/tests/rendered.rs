@@ -1,4 +1,4 @@
-//! Errors as `miette` draws them, which is how the command line shows them.
+//! Errors as `miette` draws them, for whoever wants them drawn; the command line prints them plain.
 
 mod common;
 

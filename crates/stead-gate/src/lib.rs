@@ -3,6 +3,7 @@
 //! Who may do what is decided here and nowhere below: so far, the socket's owner (and root) may do
 //! everything, and nobody else anything. Terminals do not pass through: clients connect to the holds.
 
+mod answer;
 mod machines;
 mod routes;
 mod run;

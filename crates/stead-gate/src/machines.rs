@@ -1,14 +1,11 @@
 //! Requests about machines, as listed in [`stead_steward::machines::api`].
 
-use crate::routes::{Answer, apart, read};
-use axum::Json;
+use crate::answer::{Answer, Ask, apart, json, line, lines};
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{delete, get, post};
+use futures_util::stream::unfold;
 use stead_steward::machines::{Lines, Machines, api};
 
 /// The routes.
@@ -37,126 +34,116 @@ pub fn router(machines: Machines) -> Router {
 }
 
 async fn events(State(machines): State<Machines>) -> Response {
-    lines(machines.listen())
+    told(machines.listen())
 }
 
 async fn list(State(machines): State<Machines>) -> Answer {
-    Ok(Json(machines.list().await?).into_response())
+    json(machines.list().await)
 }
 
 async fn one(State(machines): State<Machines>, Path(name): Path<String>) -> Answer {
-    Ok(Json(machines.get(&name).await?).into_response())
+    json(machines.get(&name).await)
 }
 
-async fn make(State(machines): State<Machines>, body: Result<Bytes, BytesRejection>) -> Answer {
-    Ok(lines(machines.make(read(body)?)))
+async fn make(State(machines): State<Machines>, Ask(ask): Ask<api::Make>) -> Response {
+    told(machines.make(ask))
 }
 
 async fn destroy(State(machines): State<Machines>, Path(name): Path<String>) -> Response {
-    lines(machines.destroy(name))
+    told(machines.destroy(name))
 }
 
 async fn goes(State(machines): State<Machines>, Path(name): Path<String>) -> Answer {
-    Ok(Json(machines.goes(&name).await?).into_response())
+    json(machines.goes(&name).await)
 }
 
 async fn up(State(machines): State<Machines>, Path(name): Path<String>) -> Response {
-    lines(machines.up(name))
+    told(machines.up(name))
 }
 
 async fn down(State(machines): State<Machines>, Path(name): Path<String>) -> Response {
-    lines(machines.down(name))
+    told(machines.down(name))
 }
 
 async fn restart(State(machines): State<Machines>, Path(name): Path<String>) -> Response {
-    lines(machines.restart(name))
+    told(machines.restart(name))
 }
 
 async fn exec(
     State(machines): State<Machines>,
     Path(name): Path<String>,
-    body: Result<Bytes, BytesRejection>,
+    Ask(ask): Ask<api::Exec>,
 ) -> Answer {
-    Ok(Json(machines.door(&name, read(body)?).await?).into_response())
+    json(machines.door(&name, ask).await)
 }
 
 async fn way(State(machines): State<Machines>, Path(name): Path<String>) -> Answer {
-    Ok(Json(machines.way(&name).await?).into_response())
+    json(machines.way(&name).await)
 }
 
 async fn diff(State(machines): State<Machines>, Path(name): Path<String>) -> Answer {
-    Ok(Json(machines.diff(&name).await?).into_response())
+    json(machines.diff(&name).await)
 }
 
 async fn snapshots(State(machines): State<Machines>, Path(name): Path<String>) -> Answer {
-    Ok(Json(machines.snapshots(&name).await?).into_response())
+    json(machines.snapshots(&name).await)
 }
 
 async fn snapshot(
     State(machines): State<Machines>,
     Path(name): Path<String>,
-    body: Result<Bytes, BytesRejection>,
-) -> Answer {
-    Ok(lines(machines.snapshot(name, read(body)?)))
+    Ask(ask): Ask<api::Keep>,
+) -> Response {
+    told(machines.snapshot(name, ask))
 }
 
 async fn remove_snapshot(
     State(machines): State<Machines>,
     Path((name, snapshot)): Path<(String, String)>,
 ) -> Response {
-    lines(machines.remove_snapshot(name, snapshot))
+    told(machines.remove_snapshot(name, snapshot))
 }
 
 async fn restore(
     State(machines): State<Machines>,
     Path((name, snapshot)): Path<(String, String)>,
 ) -> Response {
-    lines(machines.restore(name, snapshot))
+    told(machines.restore(name, snapshot))
 }
 
 async fn clone(
     State(machines): State<Machines>,
     Path(name): Path<String>,
-    body: Result<Bytes, BytesRejection>,
-) -> Answer {
-    Ok(lines(machines.clone_machine(name, read(body)?)))
+    Ask(ask): Ask<api::CloneInto>,
+) -> Response {
+    told(machines.clone_machine(name, ask))
 }
 
 async fn move_state(
     State(machines): State<Machines>,
     Path(name): Path<String>,
-    body: Result<Bytes, BytesRejection>,
-) -> Answer {
-    let ask: api::MoveTo = read(body)?;
-    Ok(lines(machines.move_state(name, ask.to)))
+    Ask(ask): Ask<api::MoveTo>,
+) -> Response {
+    told(machines.move_state(name, ask.to))
 }
 
-async fn plan(State(machines): State<Machines>, body: Result<Bytes, BytesRejection>) -> Answer {
-    let ask: api::Declared = read(body)?;
-    let plan = apart(async move { machines.plan(&ask).await }).await?;
-    Ok(Json(plan).into_response())
+async fn plan(State(machines): State<Machines>, Ask(ask): Ask<api::Declared>) -> Answer {
+    json(apart(async move { machines.plan(&ask).await }).await)
 }
 
-async fn apply(State(machines): State<Machines>, body: Result<Bytes, BytesRejection>) -> Answer {
-    Ok(lines(machines.apply(read(body)?)))
+async fn apply(State(machines): State<Machines>, Ask(ask): Ask<api::Apply>) -> Response {
+    told(machines.apply(ask))
 }
 
 async fn operations(State(machines): State<Machines>) -> Answer {
-    Ok(Json(machines.operations()?).into_response())
+    json(machines.operations())
 }
 
 async fn operation(State(machines): State<Machines>, Path(id): Path<String>) -> Answer {
-    Ok(Json(machines.operation(&id)?).into_response())
+    json(machines.operation(&id))
 }
 
-/// Work that goes on, as lines of JSON.
-fn lines(lines: Lines) -> Response {
-    let lines = futures_util::stream::unfold(lines, |mut lines| async move {
-        let line = lines.next().await?;
-        let mut line = serde_json::to_vec(&line).expect("lines hold nothing that JSON cannot");
-        line.push(b'\n');
-        Some((Ok::<_, std::convert::Infallible>(line), lines))
-    });
-    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    (kind, Body::from_stream(lines)).into_response()
+/// Work that goes on.
+fn told(of_it: Lines) -> Response {
+    lines(unfold(of_it, async |mut of_it| Some((line(&of_it.next().await?), of_it))))
 }

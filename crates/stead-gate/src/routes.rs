@@ -1,21 +1,15 @@
 //! Requests and answers.
 
-use axum::body::{Body, Bytes};
-use axum::extract::rejection::BytesRejection;
+use crate::answer::{Answer, Ask, Failure, MAX_BODY, apart, json, line, lines};
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::de::DeserializeOwned;
+use futures_util::stream::unfold;
+use stead_steward::Steward;
 use stead_steward::machines::Machines;
-use stead_steward::{Steward, StewardError};
-use stead_wire::api::{Create, Kill, Problem, Rename};
-
-/// Largest body of a request, in bytes: an environment and a prompt fit.
-const MAX_BODY: usize = 8 * 1024 * 1024;
-
-pub(crate) type Answer = Result<Response, Failure>;
+use stead_wire::api::{Create, Kill, Rename};
 
 /// All of [`stead_wire::api`], and of [`stead_steward::machines::api`] where there are machines.
 pub fn router(steward: Steward, machines: Option<Machines>) -> Router {
@@ -46,46 +40,42 @@ async fn list(State(steward): State<Steward>) -> Response {
     Json(steward.list().await).into_response()
 }
 
-async fn create(State(steward): State<Steward>, body: Result<Bytes, BytesRejection>) -> Answer {
-    let ask: Create = read(body)?;
+async fn create(State(steward): State<Steward>, Ask(ask): Ask<Create>) -> Answer {
     // A client that goes away must not leave a session half made: the work is not the request's own.
     let session = apart(async move { steward.create(ask).await }).await?;
     Ok((StatusCode::CREATED, Json(session)).into_response())
 }
 
 async fn one(State(steward): State<Steward>, Path(name): Path<String>) -> Answer {
-    Ok(Json(steward.get(&name).await?).into_response())
+    json(steward.get(&name).await)
 }
 
 async fn explain(State(steward): State<Steward>, Path(name): Path<String>) -> Answer {
-    Ok(Json(steward.explain(&name).await?).into_response())
+    json(steward.explain(&name).await)
 }
 
 async fn kill(
     State(steward): State<Steward>,
     Path(name): Path<String>,
-    body: Result<Bytes, BytesRejection>,
+    Ask(ask): Ask<Kill>,
 ) -> Answer {
-    let ask: Kill = read(body)?;
-    Ok(Json(apart(async move { steward.kill(&name, ask.signal).await }).await?).into_response())
+    json(apart(async move { steward.kill(&name, ask.signal).await }).await)
 }
 
 async fn rename(
     State(steward): State<Steward>,
     Path(name): Path<String>,
-    body: Result<Bytes, BytesRejection>,
+    Ask(ask): Ask<Rename>,
 ) -> Answer {
-    let ask: Rename = read(body)?;
-    Ok(Json(apart(async move { steward.rename(&name, &ask.name).await }).await?).into_response())
+    json(apart(async move { steward.rename(&name, &ask.name).await }).await)
 }
 
 async fn restart(State(steward): State<Steward>, Path(name): Path<String>) -> Answer {
-    Ok(Json(apart(async move { steward.restart(&name).await }).await?).into_response())
+    json(apart(async move { steward.restart(&name).await }).await)
 }
 
 async fn sync(State(steward): State<Steward>, Path(name): Path<String>) -> Answer {
-    let stale = apart(async move { steward.sync(&name).await }).await?;
-    Ok(Json(stale).into_response())
+    json(apart(async move { steward.sync(&name).await }).await)
 }
 
 async fn remove(State(steward): State<Steward>, Path(name): Path<String>) -> Answer {
@@ -99,14 +89,10 @@ async fn stop(State(steward): State<Steward>) -> Response {
 }
 
 async fn events(State(steward): State<Steward>) -> Response {
-    let lines = futures_util::stream::unfold(steward.listen(), |mut listener| async move {
+    lines(unfold(steward.listen(), async |mut listener| {
         let event = listener.next().await?;
-        let mut line = serde_json::to_vec(&*event).expect("events hold nothing that JSON cannot");
-        line.push(b'\n');
-        Some((Ok::<_, std::convert::Infallible>(line), listener))
-    });
-    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    (kind, Body::from_stream(lines)).into_response()
+        Some((line(&*event), listener))
+    }))
 }
 
 async fn no_such_path(uri: axum::http::Uri) -> Failure {
@@ -118,61 +104,4 @@ async fn no_such_method(method: axum::http::Method, uri: axum::http::Uri) -> Fai
     let path: String = uri.path().chars().take(100).collect();
     let message = format!("{method} means nothing at {path}");
     Failure::new(StatusCode::METHOD_NOT_ALLOWED, "invalid", message)
-}
-
-/// Runs work that is finished even if its client hangs up.
-pub(crate) async fn apart<T: Send + 'static>(
-    work: impl Future<Output = Result<T, StewardError>> + Send + 'static,
-) -> Result<T, Failure> {
-    match tokio::spawn(work).await {
-        Ok(result) => Ok(result?),
-        Err(e) => Err(Failure::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "failed",
-            format!("the steward made a mistake: {e}"),
-        )),
-    }
-}
-
-/// Reads a JSON body; an empty one is an empty object.
-pub(crate) fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Failure> {
-    let body = body.map_err(|e| {
-        let message = match e.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => format!("the body is larger than {MAX_BODY} bytes"),
-            _ => e.body_text(),
-        };
-        Failure::new(e.status(), "invalid", message)
-    })?;
-    let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
-    serde_json::from_slice(body).map_err(|e| {
-        Failure::new(StatusCode::BAD_REQUEST, "invalid", format!("the body cannot be read: {e}"))
-    })
-}
-
-/// A problem with its HTTP status.
-pub(crate) struct Failure(StatusCode, Problem);
-
-impl Failure {
-    fn new(status: StatusCode, code: &str, message: String) -> Self {
-        Failure(status, Problem { code: code.to_owned(), message, help: None })
-    }
-}
-
-impl From<StewardError> for Failure {
-    fn from(error: StewardError) -> Self {
-        let problem = error.problem();
-        let status = match problem.code.as_str() {
-            "not-found" => StatusCode::NOT_FOUND,
-            "exists" | "ended" => StatusCode::CONFLICT,
-            "invalid" => StatusCode::BAD_REQUEST,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        Failure(status, problem)
-    }
-}
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        (self.0, Json(self.1)).into_response()
-    }
 }

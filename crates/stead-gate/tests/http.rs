@@ -145,11 +145,15 @@ async fn the_socket_is_private_and_comes_back() {
     assert_eq!(send(&socket, "GET", "/v1/version", "").await.0, 200);
     assert_eq!(mode(&socket), 0o600);
 
-    std::fs::remove_dir_all(socket.parent().unwrap()).unwrap();
+    let runtime = socket.parent().unwrap();
+    let changes = stead_steward::inotify::Folders::new().unwrap();
+    let begun = stead_steward::inotify::WatchFlags::CREATE;
+    changes.watch(runtime.parent().unwrap(), begun | seen).unwrap();
+    std::fs::remove_dir_all(runtime).unwrap();
     let answered = timeout(LONG, async {
-        // The folder is made by the steward; that it appears above is no event of a folder we could watch.
-        while UnixStream::connect(&socket).await.is_err() {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        // Watched before it is tried: what comes to be in between is an event.
+        while changes.watch(runtime, seen).is_err() || UnixStream::connect(&socket).await.is_err() {
+            changes.next().await.unwrap();
         }
         send(&socket, "GET", "/v1/version", "").await.0
     });

@@ -22,6 +22,7 @@ pub mod launch;
 pub mod pattern;
 pub mod status;
 pub mod term;
+pub mod trust;
 
 mod pty;
 mod sys;

@@ -15,6 +15,11 @@ pub enum Error {
         /// A recorded name close to it.
         near: Option<String>,
     },
+    /// It is asked of this computer itself, which no stead file declares.
+    #[error(
+        "host is this computer itself, on engine host: it always runs, and Stead does not start, stop, keep, copy or destroy it"
+    )]
+    Host,
     /// The name is taken, or it is no name.
     #[error("{0}")]
     Name(String),
@@ -53,7 +58,7 @@ pub enum Error {
         why: String,
     },
     /// This program has no engine of that name.
-    #[error("{name}: there is no engine {engine:?} here; there are: {there}")]
+    #[error("{name}: {}", no_engine(engine, [there]))]
     NoEngine {
         /// The machine.
         name: String,
@@ -106,4 +111,10 @@ impl Error {
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Error::Engine { source: EngineError::Cancelled, .. })
     }
+}
+
+/// That this program has no engine of a name, and which it has.
+pub(crate) fn no_engine<'a>(name: &str, there: impl IntoIterator<Item = &'a String>) -> String {
+    let there: Vec<&str> = there.into_iter().map(String::as_str).collect();
+    format!("there is no engine {name:?} here; there are: {}", there.join(", "))
 }

@@ -7,7 +7,7 @@
 
 pub mod engine;
 mod error;
-mod files;
+pub mod files;
 mod instants;
 mod lock;
 pub mod manager;

@@ -395,6 +395,26 @@ async fn an_engine_that_never_answers_keeps_nobody_waiting() {
 }
 
 #[tokio::test]
+async fn a_sweep_that_finds_nothing_is_no_operation() {
+    let world = World::new();
+    world.applied(&declared(&["one"])).await;
+    let sweeps = || {
+        world.manager.operations().refresh().unwrap();
+        let all = world.manager.operations().list();
+        all.into_iter().filter(|operation| operation.kind == Kind::Sweep).collect::<Vec<_>>()
+    };
+    world.manager.recover(common::PATIENCE).await.unwrap();
+    assert!(sweeps().is_empty(), "{:?}", sweeps());
+    std::fs::create_dir(world.folder.path().join("simple/.going-two")).unwrap();
+    let found = world.manager.recover(common::PATIENCE).await.unwrap();
+    assert_eq!(found.swept.len(), 1, "{found:?}");
+    assert_eq!(sweeps().len(), 1);
+    assert_eq!(sweeps()[0].status, OperationStatus::Done);
+    let files = std::fs::read_dir(world.folder.path().join("operations")).unwrap().count();
+    assert_eq!(files, world.manager.operations().list().len() * 2);
+}
+
+#[tokio::test]
 async fn an_engine_that_is_not_here_is_unknown() {
     let world = World::new();
     world.applied(&declared(&["one"])).await;

@@ -4,8 +4,10 @@ use crate::StewardError;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use stead_hold::folder::Places;
+use stead_hold::trust::distrust;
 
 /// Held for as long as this steward is the one. The kernel lets go of it however the steward ends.
 #[derive(Debug)]
@@ -53,24 +55,12 @@ impl Lock {
     }
 }
 
-/// Checks that nobody else can put a socket into the runtime folder, which may lie in `/tmp`.
-fn trusted(path: &std::path::Path) -> Result<(), StewardError> {
-    let meta = std::fs::symlink_metadata(path)
-        .map_err(StewardError::io(format!("read {}", path.display())))?;
-    let me = rustix::process::geteuid().as_raw();
-    let why = if !meta.is_dir() {
-        "is not a folder: remove it".to_owned()
-    } else if meta.uid() != me {
-        format!(
-            "belongs to user {}, not to user {me}: sockets in it could not be trusted",
-            meta.uid()
-        )
-    } else if meta.mode() & 0o077 != 0 {
-        format!("is open to others (mode {:o}): chmod 700 it", meta.mode() & 0o777)
-    } else {
-        return Ok(());
-    };
-    Err(StewardError::Place { path: path.to_owned(), why })
+/// Checks that nobody else can put a socket into the runtime folder.
+fn trusted(path: &Path) -> Result<(), StewardError> {
+    match distrust(path).map_err(StewardError::io(format!("read {}", path.display())))? {
+        None => Ok(()),
+        Some(why) => Err(StewardError::Place { path: path.to_owned(), why }),
+    }
 }
 
 #[cfg(test)]
@@ -78,7 +68,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    fn places(dir: &std::path::Path) -> Places {
+    fn places(dir: &Path) -> Places {
         Places { data: dir.join("data"), runtime: dir.join("run"), config: dir.join("config") }
     }
 

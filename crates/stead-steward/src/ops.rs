@@ -221,6 +221,17 @@ impl Core {
     /// # Errors
     /// If there is no way to it, or it does not answer in time.
     pub async fn ask(&self, id: &str, ask: Ask, patience: Duration) -> Result<Value, StewardError> {
+        let answer = self.ask_while_it_lives(id, ask, patience).await?;
+        answer.ok_or_else(|| StewardError::failed("its hold has ended meanwhile"))
+    }
+
+    /// As [`Core::ask`]; `None` if the hold ended before it answered.
+    async fn ask_while_it_lives(
+        &self,
+        id: &str,
+        ask: Ask,
+        patience: Duration,
+    ) -> Result<Option<Value>, StewardError> {
         let silent = || {
             StewardError::failed("its hold does not answer")
                 .with_help("\"stead status --explain\" shows what is known of it")
@@ -234,8 +245,8 @@ impl Core {
             answered.await.ok()
         };
         match timeout(patience, asked).await {
-            Ok(Some(result)) => result.map_err(StewardError::failed),
-            Ok(None) => Err(StewardError::failed("its hold has ended meanwhile")),
+            Ok(Some(result)) => result.map(Some).map_err(StewardError::failed),
+            Ok(None) => Ok(None),
             Err(_) => Err(silent()),
         }
     }
@@ -285,15 +296,20 @@ impl Core {
             entry.killed = true;
         }
         let mut changes = self.subscribe();
-        self.ask(id, Ask::Kill { signal, by_person: true }, PATIENCE).await.map_err(|e| {
+        let kill = Ask::Kill { signal, by_person: true };
+        let told = self.ask_while_it_lives(id, kill, PATIENCE).await.map_err(|e| {
             e.with_help(format!(
                 "if its hold hangs: end the hold itself, then \"stead restart {}\"",
                 session.name
             ))
         })?;
         if signal != 0 {
-            return Ok(());
+            return match told {
+                Some(_) => Ok(()),
+                None => Err(StewardError::failed(format!("\"{}\" has just ended", session.name))),
+            };
         }
+        // A hold that ended before it could answer has ended all the same: that is what was asked for.
         let ended = async {
             while self.lock().entries.get(id).is_some_and(|e| e.session.exit.is_none()) {
                 // A lagging receiver has missed changes, so it looks again, too.

@@ -191,9 +191,10 @@ async fn a_machine_that_goes_down_loses_sessions_and_brings_them_back() {
     let conversation = known.conversation.unwrap().id;
     until_screen(&rig.places().hold_socket(&agent.id), "ready").await;
 
-    steward.machine_stopping("box").await;
+    let stopping = steward.machine_stopping("box").await;
     rig.stop("box");
     steward.machine_down("box");
+    drop(stopping);
     for session in [&never, &agent] {
         let lost = until(&steward, &session.id, |s| s.exit.is_some()).await;
         assert_eq!(lost.exit.unwrap().by, EndedBy::Lost);
@@ -254,6 +255,43 @@ async fn a_machine_that_cannot_be_told_makes_sessions_unknown_and_nothing_begins
 }
 
 #[tokio::test]
+async fn a_connection_that_fails_is_tried_again_by_itself() {
+    let rig = Rig::new();
+    let steward = rig.steward().await;
+    let session = steward.create(rig.ask("a", &["cat"])).await.unwrap();
+    rig.set("box", Mode::Unreachable("no route"));
+    rig.kill_bridge("box");
+    let said = "its machine cannot be reached: no route";
+    until(&steward, &session.id, |s| s.status.detail == said).await;
+    // Nobody says so.
+    rig.set("box", Mode::Up);
+    let back = until(&steward, &session.id, |s| s.status.state != State::Unknown).await;
+    assert_eq!((back.life, back.pid), (1, session.pid));
+    steward.kill("a", 0).await.unwrap();
+}
+
+#[tokio::test]
+async fn no_stream_is_made_into_a_machine_that_is_being_stopped() {
+    let rig = Rig::new();
+    let steward = rig.steward().await;
+    let session = steward.create(rig.ask("a", &["cat"])).await.unwrap();
+    let (one, other) =
+        (steward.machine_stopping("box").await, steward.machine_stopping("box").await);
+    rig.kill_bridge("box");
+    let said = "its machine is being stopped";
+    until(&steward, &session.id, |s| s.status.detail == said).await;
+    assert!(steward.kill("a", 0).await.is_err(), "nothing is known of it");
+    drop(one);
+    assert_eq!(rig.bridges("box"), 1);
+    assert_eq!(steward.get("a").await.unwrap().status.detail, said);
+    // It was not stopped after all.
+    drop(other);
+    let back = until(&steward, &session.id, |s| s.status.state != State::Unknown).await;
+    assert_eq!((back.life, back.pid, rig.bridges("box")), (1, session.pid, 2));
+    steward.kill("a", 0).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_machine_that_is_gone_leaves_what_was_copied() {
     let rig = Rig::new();
     let steward = rig.steward().await;
@@ -270,7 +308,7 @@ async fn a_machine_that_is_gone_leaves_what_was_copied() {
     rig.set("box", Mode::Up);
     let other = steward.create(rig.ask("b", &["cat"])).await.unwrap();
     let there = rig.inside("box").session(&session.id);
-    machine::until_true(|| !there.path().exists()).await;
+    machine::until_gone(there.path()).await;
     assert_eq!(steward.list().await.len(), 1);
     assert_eq!(steward.kill("b", 0).await.unwrap().id, other.id);
 }

@@ -3,6 +3,8 @@
 use crate::failure::Failure;
 use ::stead_file::{Context, Declaration, HostFacts, Size};
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// A stead file that was read.
@@ -42,9 +44,14 @@ fn find(path: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
 
 fn read_at(path: &Path) -> Result<SteadFile, Failure> {
     let absolute = std::path::absolute(path)?;
-    let text = std::fs::read_to_string(&absolute).map_err(|e| {
-        Failure::misused(format!("cannot read {}: {e}", path.display()))
-            .help("stead init writes a first stead.toml")
+    let bytes = bytes_of(&absolute).map_err(|e| {
+        Failure::misused(format!("cannot read {}: {e}", path.display())).help(match e.kind() {
+            ErrorKind::NotFound => {
+                "stead init writes a first stead.toml; -f names one that lies elsewhere"
+            }
+            ErrorKind::IsADirectory => "-f names the file itself, for example DIR/stead.toml",
+            _ => "it has to be a file that you may read",
+        })
     })?;
     let folder = absolute.parent().unwrap_or(Path::new("/")).to_owned();
     let shown = std::env::current_dir()
@@ -58,7 +65,7 @@ fn read_at(path: &Path) -> Result<SteadFile, Failure> {
         engines: stead_engines::NAMES.to_vec(),
         host: Some(host_facts()),
     };
-    match ::stead_file::read(&text, &context) {
+    match ::stead_file::read_bytes(&bytes, &context) {
         Ok(checked) => {
             eprint!("{}", checked.warnings.plain());
             let owner = stead_machine::plan::owner(&checked.declaration, &absolute);
@@ -71,6 +78,13 @@ fn read_at(path: &Path) -> Result<SteadFile, Failure> {
             Err(Failure::misused(report.to_string()))
         }
     }
+}
+
+/// The bytes of a file, no more than it takes to see that it is too large.
+fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(::stead_file::MAX_FILE as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Names the folders of this host as they really are: an engine follows no symbolic link, which somebody else may change.

@@ -289,7 +289,7 @@ fn words_that_mean_nothing() {
         ),
         (
             &["export", "bystander", "-o", "/nowhere/file"],
-            "1\n× cannot write /nowhere/file: No such file or directory (os error 2)",
+            "1\n× cannot write /nowhere/file: No such file or directory (os error 2)\nhelp: -o names a file in a folder that is there and that you may write to",
         ),
     ] {
         says(&world, args, expected);
@@ -456,14 +456,19 @@ fn a_runtime_folder_that_belongs_to_somebody_else() {
     let folder = world.path().join("theirs/stead");
     std::fs::create_dir_all(&folder).unwrap();
     std::os::unix::fs::chown(&folder, Some(common::NOBODY), None).unwrap();
-    let mut command = world.stead_command();
-    command.env("XDG_RUNTIME_DIR", world.path().join("theirs"));
-    command.env("XDG_DATA_HOME", world.path().join("data2"));
-    assert_eq!(
-        told(&world, command.arg("ls")),
-        "1\n× the steward did not start: $W/theirs/stead belongs to user 65534, not to user 0: sockets in it \
-         could not be trusted\nhelp: its log is $W/data2/stead/steward.log"
-    );
+    // What it says of a machine that runs is not even read.
+    std::fs::create_dir_all(folder.join("machines/box")).unwrap();
+    std::fs::write(folder.join("machines/box/run.json"), "theirs").unwrap();
+    for args in [&["ls"][..], &["exec", "box", "--", "true"]] {
+        let mut command = world.stead_command();
+        command.env("XDG_RUNTIME_DIR", world.path().join("theirs"));
+        command.env("XDG_DATA_HOME", world.path().join("data2"));
+        assert_eq!(
+            told(&world, command.args(args)),
+            "1\n× the steward did not start: $W/theirs/stead belongs to user 65534, not to user 0: what lies in it \
+             could not be trusted\nhelp: its log is $W/data2/stead/steward.log"
+        );
+    }
     unharmed(&world, &[]);
 }
 

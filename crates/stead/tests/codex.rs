@@ -2,15 +2,11 @@
 
 mod common;
 
-use common::agents::{Agents, Gate, same_screen};
+use common::agents::{Agents, CODEX_ASKS, Gate, same_screen};
 use common::until;
 use serde_json::{Value, json};
 use std::io::Write;
-use std::time::{Duration, Instant};
 use stead_wire::status::{Source, State};
-
-/// The last line of a question, once it takes an answer.
-const QUESTION: &str = "Yes, proceed";
 
 fn config(agents: &Agents) -> String {
     std::fs::read_to_string(agents.path().join("codex/config.toml")).unwrap()
@@ -30,23 +26,12 @@ fn a_turn_with_a_question_is_answered_from_outside_and_taken_up_after_a_loss() {
     agents.wait("s", "idle");
     agents.prompt("s", "write the proof");
     agents.wait("s", "waiting");
-    agents.wait("s", QUESTION);
+    agents.wait("s", CODEX_ASKS);
     let screen = agents.ok(&["screen", "s"]);
     assert!(screen.contains("May I write the proof?"), "{screen}");
     assert!(!agents.project().join("proof.txt").exists());
 
-    // Codex passes over keys that come as soon as it asks: a person would type again.
-    let mut asked = Instant::now();
-    agents.ok(&["send", "s", "y"]);
-    let mut pipe = until("the tool runs", || {
-        if asked.elapsed() > Duration::from_secs(2)
-            && agents.ok(&["screen", "s"]).contains(QUESTION)
-        {
-            agents.ok(&["send", "s", "y"]);
-            asked = Instant::now();
-        }
-        gate.reached()
-    });
+    let mut pipe = agents.confirm_codex("s", || gate.reached());
     agents.wait("s", "running");
     assert_eq!(std::fs::read_to_string(agents.project().join("proof.txt")).unwrap(), "hi\n");
     pipe.write_all(b"through the gate\n").unwrap();

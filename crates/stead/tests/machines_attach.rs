@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::World;
+use common::{World, kill_and_wait};
+use rustix::process::{Pid, Signal, kill_process};
+use std::os::unix::net::UnixListener;
 
 /// Whether a sandbox can be made here; says why not.
 fn can(world: &World) -> bool {
@@ -35,6 +37,43 @@ fn a_terminal_stays_at_its_session_when_the_steward_is_killed() {
         terminal.line(&format!("round {round}"));
         terminal.wait_for(&format!("round {round}"));
     }
+    assert_eq!(terminal.detach(), 0);
+    world.ok(&["kill", "s"]);
+    world.ok(&["destroy", "--yes", "scratch"]);
+}
+
+/// A steward that is dying still takes connections, and answers none of them.
+#[test]
+fn a_terminal_asks_again_when_the_steward_it_asks_goes_away() {
+    let world = World::new();
+    if !can(&world) {
+        return;
+    }
+    world.ok(&["run", "-m", "scratch", "-d", "-n", "s", "--", "sh", "-c", "echo begun; exec cat"]);
+    let terminal = world.terminal(&["attach", "s"]);
+    terminal.wait_for("begun");
+    let steward = world.steward_pid().unwrap();
+    // So that it does not put its socket back.
+    kill_process(Pid::from_raw(steward).unwrap(), Signal::STOP).unwrap();
+    let socket = world.places().steward_socket();
+    std::fs::remove_file(&socket).unwrap();
+    let dying = UnixListener::bind(&socket).unwrap();
+    kill_and_wait(steward, 9);
+    std::thread::spawn(move || {
+        for _ in 0..2 {
+            drop(dying.accept().unwrap());
+        }
+        std::fs::remove_file(&socket).unwrap();
+    });
+    terminal.wait_for_bytes("three losses", |raw| {
+        String::from_utf8_lossy(raw).matches("[lost sight of s").count() >= 3
+    });
+    terminal.wait_until("the session again", |model| {
+        let text = model.text().join("\n");
+        text.contains("begun") && !text.contains("lost sight")
+    });
+    terminal.line("still here");
+    terminal.wait_for("still here");
     assert_eq!(terminal.detach(), 0);
     world.ok(&["kill", "s"]);
     world.ok(&["destroy", "--yes", "scratch"]);

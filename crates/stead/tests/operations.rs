@@ -1,9 +1,11 @@
 //! The steward is killed at every step of every operation on machines, and at random instants: asked again, what was to be
-//! done is done, the data is there, and nothing is left behind.
+//! done is done, the data is there, and nothing is left behind. `STEAD_TEST_INSTANTS` sets the operations that are cut short
+//! at random, 50 unless it is set.
 
 mod common;
 
-use common::{Said, World, kill_and_wait};
+use common::{Said, World, again_as_an_ordinary_user, kill_and_wait, processes};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,26 +17,30 @@ struct Machines {
     world: World,
     /// Holds the instant at which the steward kills itself.
     kill: PathBuf,
-    box_program: PathBuf,
+    /// What there was on this host before.
+    before: BTreeSet<String>,
 }
 
 impl Machines {
     fn new() -> Self {
         let mut world = World::new();
         let bin = world.path().join("bin");
-        std::fs::create_dir(&bin).unwrap();
-        // Programs of its own, so that its processes can be told from those of others.
-        for name in ["stead", "stead-hold", "stead-box"] {
-            let (from, to) = (world.programs().join(name), bin.join(name));
-            std::fs::hard_link(&from, &to)
-                .or_else(|_| std::fs::copy(&from, &to).map(drop))
-                .unwrap();
+        // Programs of its own, so that its processes can be told from those of others. An ordinary user has them anyway.
+        if world.programs() != bin {
+            std::fs::create_dir(&bin).unwrap();
+            for name in ["stead", "stead-hold", "stead-box"] {
+                let (from, to) = (world.programs().join(name), bin.join(name));
+                std::fs::hard_link(&from, &to)
+                    .or_else(|_| std::fs::copy(&from, &to).map(drop))
+                    .unwrap();
+            }
+            world.use_programs(&bin);
         }
-        world.use_programs(&bin);
         let kill = world.path().join("kill");
         std::fs::write(&kill, "").unwrap();
         world.set_variable(stead_machine::KILL_AT_STEP, kill.to_str().unwrap());
-        Machines { world, kill, box_program: bin.join("stead-box") }
+        let before = world.traces();
+        Machines { world, kill, before }
     }
 
     fn declare(&self, text: &str) {
@@ -99,7 +105,7 @@ impl Machines {
         }
         // One that is just being started is two processes, one after the other.
         loop {
-            let found = processes(&self.world.programs().join("stead"));
+            let found = running(&self.world.programs().join("stead"));
             for pid in &found {
                 kill_and_wait(*pid, 9);
             }
@@ -131,34 +137,9 @@ impl Machines {
         self.world.kill_steward();
         self.ok("ls");
         self.world.kill_steward();
-        let dir = self.world.path().to_string_lossy().into_owned();
-        let mut left = Vec::new();
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-        left.extend(mounts.lines().filter(|line| line.contains(&dir)).map(String::from));
-        left.extend(processes(&self.box_program).iter().map(|pid| format!("process {pid}")));
-        let mine = group_prefix(&self.world.places().data);
-        left.extend(
-            groups(Path::new("/sys/fs/cgroup"), 0).into_iter().filter(|g| g.contains(&mine)),
-        );
-        for entry in std::fs::read_dir("/sys/block").into_iter().flatten().flatten() {
-            let file = std::fs::read_to_string(entry.path().join("loop/backing_file"));
-            left.extend(file.ok().filter(|file| file.contains(&dir)));
-        }
-        let places = self.world.places();
-        for folder in [
-            places.data.join("machines"),
-            places.data.join("layers"),
-            places.runtime.join("machines"),
-            places.runtime.join("claims"),
-        ] {
-            for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-                let name = entry.file_name().to_string_lossy().into_owned();
-                if !name.starts_with('.') {
-                    left.push(entry.path().display().to_string());
-                }
-            }
-        }
-        assert_eq!(left, [""; 0]);
+        let after = self.world.traces();
+        let left: Vec<_> = after.difference(&self.before).collect();
+        assert!(left.is_empty(), "{left:#?}");
     }
 }
 
@@ -173,7 +154,7 @@ impl Drop for Machines {
             let _ = self.said(&format!("destroy -y {name}"));
         }
         self.world.kill_steward();
-        for pid in processes(&self.box_program) {
+        for pid in running(&self.world.programs().join("stead-box")) {
             kill_and_wait(pid, 9);
         }
     }
@@ -183,35 +164,11 @@ fn words(line: &str) -> Vec<&str> {
     line.split(' ').collect()
 }
 
-/// What the control groups of an engine's data folder begin with.
-fn group_prefix(data: &Path) -> String {
-    let bytes = data.as_os_str().as_encoded_bytes();
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("{:08x}-", hash >> 32)
-}
-
-fn processes(program: &Path) -> Vec<i32> {
+/// The processes that run this program.
+fn running(program: &Path) -> Vec<i32> {
     let runs =
         |pid: &i32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program);
-    let entries = std::fs::read_dir("/proc").unwrap().flatten();
-    entries.filter_map(|e| e.file_name().to_str()?.parse().ok()).filter(runs).collect()
-}
-
-fn groups(folder: &Path, depth: u32) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            continue;
-        }
-        if folder.file_name().is_some_and(|name| name == "stead") {
-            found.push(entry.path().display().to_string());
-        } else if depth < 6 {
-            found.extend(groups(&entry.path(), depth + 1));
-        }
-    }
-    found
+    processes().into_iter().filter(runs).collect()
 }
 
 const ONE: &str = "[machines.box]\n";
@@ -285,7 +242,13 @@ fn kept_and_put_back() {
     m.write("box", "good");
     let kept = |m: &Machines| m.ok("snapshot ls box").lines().any(|l| l.starts_with("s "));
     let mut all = Vec::new();
-    for bring in ["down box", "up box"] {
+    let bring: &[&str] = if m.world.is_root() {
+        &["down box", "up box"]
+    } else {
+        // Whoever cannot make processes stand still copies nothing that runs.
+        &["down box"]
+    };
+    for bring in bring {
         all.push(m.killed_everywhere(
             "snapshot create box s",
             || {
@@ -364,31 +327,80 @@ fn copied_and_moved() {
     m.nothing_is_left();
 }
 
-/// The instants follow from a seed, so that a failure can be had again.
+/// What is looked for at the end of each test is found while there is something.
+#[test]
+fn what_a_machine_is_made_of_is_counted() {
+    let m = Machines::new();
+    let root = m.world.is_root();
+    m.declare(if root { "[machines.box]\ndisk = \"32mb\"\n" } else { ONE });
+    m.ok("apply -y");
+    let traces = m.world.traces();
+    let there = |what: &str| traces.iter().filter(|line| line.starts_with(what)).count();
+    assert!(there("interface ") > 0, "{traces:#?}");
+    let mut made = vec!["process ", "file "];
+    let kinds = ["mnt", "net", "pid", "user", "uts", "ipc", "cgroup"];
+    let spaces = kinds.map(|kind| format!("namespace {kind}:["));
+    made.extend(spaces.iter().map(String::as_str));
+    if root {
+        made.extend(["mount ", "group ", "loop "]);
+    }
+    for what in made {
+        let before = m.before.iter().filter(|line| line.starts_with(what)).count();
+        assert!(there(what) > before, "no {what}among {traces:#?}");
+    }
+    m.nothing_is_left();
+}
+
+#[test]
+fn as_an_ordinary_user() {
+    // Some of those that are cut short at random copy a machine that runs, which is not for everybody.
+    again_as_an_ordinary_user(&["as_an_ordinary_user", "killed_at_any_time"]);
+}
+
+/// Operations that are cut short at any time, besides those that are at every instant.
+fn cut_short() -> u64 {
+    std::env::var("STEAD_TEST_INSTANTS").map_or(50, |n| n.parse().unwrap())
+}
+
+/// The instants follow from a seed, so that a failure can be had again. The operations take turns.
 #[test]
 fn killed_at_any_time() {
     let m = Machines::new();
+    m.declare("[machines.box]\n[machines.side]\n");
+    m.ok("apply -y");
+    m.write("box", "kept");
     let mut seed = 0x5eed_u64;
-    for round in 0..20 {
+    let (mut killed, mut round) = (0, 0);
+    while killed < cut_short() {
+        round += 1;
+        assert!(round < 20 * cut_short(), "{killed} of {round} operations were cut short");
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let nested = round % 2 == 0;
+        let snapshot = format!("snapshot create box round-{round}");
+        let operation = match round % 7 {
+            0 | 4 => "apply -y",
+            1 => "restart -m box",
+            2 => &snapshot,
+            3 => "destroy -y side",
+            5 => "clone box copy",
+            _ => "down box side",
+        };
         m.declare(&format!("[machines.box]\nnested = {nested}\n[machines.side]\n"));
         m.ok("ls");
         let steward = m.world.steward_pid().unwrap();
-        let mut apply = m.world.stead_command().args(["apply", "-y"]).spawn().unwrap();
+        let mut asked = m.world.stead_command().args(words(operation)).spawn().unwrap();
         // The instant is the point: nothing is waited for.
-        std::thread::sleep(Duration::from_micros((seed >> 33) % 200_000));
+        std::thread::sleep(Duration::from_micros((seed >> 33) % 100_000));
         kill_and_wait(steward, 9);
-        let _ = apply.wait();
+        killed += u64::from(!asked.wait().unwrap().success());
         m.ok("apply -y");
-        assert_eq!(m.said("plan").status, 0);
-        if round > 0 {
-            assert_eq!(m.read("box"), "kept", "round {round}");
-        }
+        assert_eq!(m.said("plan").status, 0, "round {round}: {operation}");
+        assert_eq!(m.read("box"), "kept", "round {round}: {operation}");
         m.write("box", "kept");
-        if round % 5 == 4 {
-            m.ok("destroy -y side");
+        if m.machines().iter().any(|name| name == "copy") {
+            m.ok("destroy -y copy");
         }
     }
+    println!("{killed} of {round} operations were cut short");
     m.nothing_is_left();
 }

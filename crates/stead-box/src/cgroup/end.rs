@@ -1,6 +1,6 @@
 //! Freezing and ending everything in a group.
 
-use super::hierarchy::Hierarchies;
+use super::hierarchy::{Hierarchies, Hierarchy};
 use super::{CgroupError, OURS, Result, processes, read, tree, write};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -87,6 +87,21 @@ fn processes_again(folder: &Path, pid: Pid) -> bool {
     everything(folder).contains(&pid.as_raw_nonzero().get())
 }
 
+/// Whether there can be groups here that [`freeze`] stops.
+///
+/// # Errors
+/// What is in the way.
+pub fn can_freeze() -> std::result::Result<(), String> {
+    let hierarchies = Hierarchies::of_host().map_err(|e| e.to_string())?;
+    let bases: Vec<_> =
+        hierarchies.list().iter().filter(|h| h.freezes()).map(Hierarchy::base).collect();
+    if bases.iter().any(|base| base.is_ok()) {
+        return Ok(());
+    }
+    let why = bases.into_iter().find_map(|base| base.as_ref().err());
+    Err(why.cloned().unwrap_or_else(|| CgroupError::NoFreezer.to_string()))
+}
+
 /// Stops everything in the groups until [`thaw`].
 ///
 /// # Errors
@@ -150,7 +165,7 @@ pub fn leftovers(prefix: &str) -> Vec<PathBuf> {
 
 fn leftovers_in(hierarchies: &Hierarchies, prefix: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for ours in hierarchies.list().iter().filter_map(super::hierarchy::Hierarchy::ours) {
+    for ours in hierarchies.list().iter().filter_map(Hierarchy::ours) {
         let Ok(entries) = fs::read_dir(ours) else { continue };
         for entry in entries.flatten() {
             let path = entry.path();

@@ -119,6 +119,16 @@ impl Hierarchy {
         self.base.as_ref().ok().map(|base| base.join(OURS))
     }
 
+    /// Below which folder our groups can be; `Err` says why nowhere.
+    pub fn base(&self) -> &std::result::Result<PathBuf, String> {
+        &self.base
+    }
+
+    /// Whether its groups can be frozen.
+    pub fn freezes(&self) -> bool {
+        self.v2 || self.offers("freezer")
+    }
+
     /// Whether it has, or would have, this controller.
     pub fn offers(&self, controller: &str) -> bool {
         if self.v2 {
@@ -195,7 +205,7 @@ fn make_folder(path: &Path) -> Result<()> {
 }
 
 /// Lets the children of a v2 group have the controllers that it has.
-fn hand_down(folder: &Path) -> Result<()> {
+pub(super) fn hand_down(folder: &Path) -> Result<()> {
     let there = words(&folder.join("cgroup.subtree_control"));
     let has = words(&folder.join("cgroup.controllers"));
     let file = folder.join("cgroup.subtree_control");

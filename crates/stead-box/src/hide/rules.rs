@@ -1,6 +1,7 @@
 //! The table of what is shown of this host, and what is not.
 
 use super::walk::matches;
+use std::ffi::OsStr;
 use std::path::Path;
 
 /// What happens to a path.
@@ -55,11 +56,23 @@ const fn made(made: Made) -> Act {
 /// The rule for a path, if there is one. What no rule names follows the folder that it is in: shown and walked
 /// folders hand that down, of others nothing is seen.
 pub fn rule(path: &Path) -> Option<&'static Rule> {
-    // Few paths are named, and a path is looked up once for each file: the folder decides first.
-    let (parent, name) = (path.parent()?, path.file_name()?);
-    let table = by_folder();
-    let below = table.get(parent)?;
-    below.iter().find(|(last, _)| matches(last, name)).map(|(_, rule)| *rule)
+    Below::of(path.parent()?).rule(path.file_name()?)
+}
+
+/// The rules about what is directly in one folder.
+#[derive(Clone, Copy)]
+pub(super) struct Below(&'static [(&'static str, &'static Rule)]);
+
+impl Below {
+    /// Few folders are named in rules, and each has many files: the folder is looked up once.
+    pub fn of(folder: &Path) -> Self {
+        Below(by_folder().get(folder).map_or(&[], Vec::as_slice))
+    }
+
+    /// The rule for a name in it.
+    pub fn rule(self, name: &OsStr) -> Option<&'static Rule> {
+        self.0.iter().find(|(last, _)| matches(last, name)).map(|(_, rule)| *rule)
+    }
 }
 
 type ByFolder = std::collections::HashMap<&'static Path, Vec<(&'static str, &'static Rule)>>;

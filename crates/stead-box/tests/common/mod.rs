@@ -81,6 +81,7 @@ impl World {
                 address: "10.90.0.2".parse().unwrap(),
                 peers: BTreeMap::new(),
             }),
+            record: None,
             nested: false,
             env: BTreeMap::new(),
         };

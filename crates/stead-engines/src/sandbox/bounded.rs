@@ -10,7 +10,7 @@ use std::time::Duration;
 use stead_machine::EngineError;
 
 /// How long a program that was killed may take to be gone.
-const GONE: Duration = Duration::from_secs(10);
+const GONE: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(10) };
 
 /// How a program is run.
 pub struct Run<'a> {
@@ -54,6 +54,7 @@ impl Run<'_> {
         let handle =
             Pid::from_raw(child.id().cast_signed()).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
         let (input, mut stdin) = (self.input, child.stdin.take());
+        let claim = self.claim.cloned();
         let (send, receive) = mpsc::channel();
         std::thread::Builder::new()
             .name("run".into())
@@ -63,7 +64,10 @@ impl Run<'_> {
                     let _ = stdin.write_all(&input);
                 }
                 drop(stdin);
-                let _ = send.send(child.wait_with_output());
+                let output = child.wait_with_output();
+                // Not before: it may be given up, and still be at work.
+                drop(claim);
+                let _ = send.send(output);
             })
             .map_err(failed(self.what))?;
         let ended = match self.limit {
@@ -82,5 +86,50 @@ impl Run<'_> {
             "{}: {program} did not come to an end within {seconds} s and was killed",
             self.what
         )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::place::Place;
+    use super::*;
+
+    fn run(claim: &Claim, limit: Duration) -> Run<'_> {
+        Run {
+            what: "try",
+            claim: Some(claim),
+            input: None,
+            limit: Some(limit),
+            killable: false,
+            package: None,
+        }
+    }
+
+    #[test]
+    fn what_is_given_up_and_goes_on_keeps_the_machine() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::new(&dir.path().join("data"), &dir.path().join("run"));
+        let note = dir.path().join("pid");
+        // As a program that no signal ends because the kernel works for it: the one inside stays when its parent is killed,
+        // and has its output open.
+        let inside = format!("echo $$ >{0}.new; mv {0}.new {0}; exec sleep 1000", note.display());
+        let script = format!("sh -c '{inside}' 2>/dev/null & wait");
+        for limit in [10, 100, 1000, 10_000].map(Duration::from_millis) {
+            let claim = Claim::take(&place, "box").unwrap();
+            let error = run(&claim, limit).output(Command::new("sh").args(["-c", &script]));
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains("did not come to an end"), "{error}");
+            drop(claim);
+            // If the limit is too short for this host, there is none inside.
+            while Claim::attempt(&place, "box").unwrap().is_none() {
+                let Ok(pid) = std::fs::read_to_string(&note) else { continue };
+                let pid = Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
+                rustix::process::kill_process(pid, Signal::KILL).unwrap();
+                // Waits for its end.
+                drop(Claim::take(&place, "box").unwrap());
+                return;
+            }
+        }
+        panic!("what still goes on does not keep the machine");
     }
 }

@@ -15,6 +15,7 @@ use std::io::{Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 use stead_machine::EngineError;
@@ -22,8 +23,12 @@ use stead_machine::EngineError;
 /// How long whoever works on a machine is waited for.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A machine that nobody else works on.
-pub struct Claim {
+/// A machine that nobody else works on, until the last of these is dropped: the work may be given up while what it ran
+/// still goes on.
+#[derive(Clone)]
+pub struct Claim(Arc<Held>);
+
+struct Held {
     file: File,
     path: PathBuf,
 }
@@ -96,7 +101,7 @@ impl Claim {
                 |there: std::fs::Metadata| file.metadata().is_ok_and(|m| m.ino() == there.ino());
             if path.metadata().is_ok_and(same) {
                 file.set_len(0).map_err(failed(path.display()))?;
-                return Ok(Some(Claim { file, path }));
+                return Ok(Some(Claim(Arc::new(Held { file, path }))));
             }
         }
     }
@@ -106,12 +111,12 @@ impl Claim {
     /// # Errors
     /// If no more files can be open.
     pub fn stream(&self) -> Result<Stdio, EngineError> {
-        self.file.try_clone().map(Stdio::from).map_err(failed(self.path.display()))
+        self.0.file.try_clone().map(Stdio::from).map_err(failed(self.0.path.display()))
     }
 
     /// What programs said since the last note.
     pub fn said(&self) -> String {
-        let bytes = std::fs::read(&self.path).unwrap_or_default();
+        let bytes = std::fs::read(&self.0.path).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         text.split_once('\n').map_or("", |(_, said)| said.trim()).to_owned()
     }
@@ -124,15 +129,15 @@ impl Claim {
             let note = Note { owner, owner_start, program, pid, start, killable };
             if let Ok(mut text) = serde_json::to_vec(&note) {
                 text.push(b'\n');
-                let mut file = &self.file;
-                let _ = self.file.set_len(0);
+                let mut file = &self.0.file;
+                let _ = file.set_len(0);
                 let _ = file.rewind().and_then(|()| file.write_all(&text));
             }
         }
     }
 }
 
-impl Drop for Claim {
+impl Drop for Held {
     fn drop(&mut self) {
         // While it is still held: whoever waits for it sees that its file is gone, and opens another.
         let _ = std::fs::remove_file(&self.path);

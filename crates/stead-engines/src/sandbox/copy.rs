@@ -2,18 +2,33 @@
 
 use super::bounded::Run;
 use super::claim::Claim;
-use super::files::failed;
+use super::core::Core;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 use stead_machine::EngineError;
 
-/// Copies everything in a folder with owners, modes, times, links and attributes; blocks are shared where the file
-/// system can.
-///
-/// # Errors
-/// If something cannot be copied.
-pub fn all(from: &Path, to: &Path, claim: &Claim) -> Result<(), EngineError> {
+impl Core {
+    /// Copies everything in a folder with owners, modes, times, links and attributes; blocks are shared where the file
+    /// system can. The copy is not on disk yet.
+    ///
+    /// # Errors
+    /// If something cannot be copied.
+    pub fn copy(&self, from: &Path, to: &Path, claim: &Claim) -> Result<(), EngineError> {
+        let mut command = if self.root {
+            Command::new("cp")
+        } else {
+            // What belongs to root inside may be closed to this user.
+            let mut command = Command::new(&self.programs.sandbox);
+            command.args(["as-root", "cp"]);
+            command
+        };
+        command.args(["-a", "--reflink=auto", "--"]).arg(from.join(".")).arg(to);
+        finish(command.env("LC_ALL", "C"), claim)
+    }
+}
+
+fn finish(command: &mut Command, claim: &Claim) -> Result<(), EngineError> {
     let run = Run {
         what: "copy a layer",
         claim: Some(claim),
@@ -23,9 +38,7 @@ pub fn all(from: &Path, to: &Path, claim: &Claim) -> Result<(), EngineError> {
         killable: true,
         package: None,
     };
-    let mut command = Command::new("cp");
-    command.args(["-a", "--reflink=auto", "--"]).arg(from.join(".")).arg(to).env("LC_ALL", "C");
-    let output = run.output(&mut command)?;
+    let output = run.output(command)?;
     if output.status.success() {
         return Ok(());
     }
@@ -36,23 +49,18 @@ pub fn all(from: &Path, to: &Path, claim: &Claim) -> Result<(), EngineError> {
     )))
 }
 
-/// How much is in a folder, for people.
-///
-/// # Errors
-/// If it cannot be read.
-pub fn size(folder: &Path) -> Result<String, EngineError> {
-    fn sum(folder: &Path) -> std::io::Result<u64> {
+/// How much is in a folder, for people; what lies in folders that are closed to this user is not counted.
+pub fn size(folder: &Path) -> String {
+    fn sum(folder: &Path) -> u64 {
         let mut bytes = 0;
-        for entry in std::fs::read_dir(folder)? {
-            let entry = entry?;
-            let meta = entry.metadata()?;
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let Ok(meta) = entry.metadata() else { continue };
             bytes += meta.blocks() * 512;
             if meta.is_dir() {
-                bytes += sum(&entry.path())?;
+                bytes += sum(&entry.path());
             }
         }
-        Ok(bytes)
+        bytes
     }
-    let bytes = sum(folder).map_err(failed(folder.display()))?;
-    Ok(stead_file::size::Size(bytes).to_string())
+    stead_file::size::Size(sum(folder)).to_string()
 }

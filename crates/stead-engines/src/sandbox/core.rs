@@ -1,10 +1,13 @@
 //! Making, changing and removing machines. All of it blocks.
 
 use super::claim::Claim;
+use super::files::{self, Sync};
+use super::in_use::InUse;
 use super::made::{self, Made, disk_of};
 use super::place::Place;
 use super::state::{Store, read_state};
-use super::{Programs, disk, files, identity, image, running, still};
+use super::{Programs, disk, identity, image, running, still};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use stead_box::cgroup;
 use stead_box::cgroup::Probe;
@@ -34,7 +37,13 @@ impl Core {
     }
 
     pub fn running(&self, name: &str) -> Result<Option<Running>> {
-        running::look(&self.place.run(name))
+        Ok(running::find(&self.place, name)?.map(|(_, running)| running))
+    }
+
+    /// The run folder of a machine that runs; of another, the one that it would have.
+    pub fn run_folder(&self, name: &str) -> Result<PathBuf> {
+        let found = running::find(&self.place, name)?;
+        Ok(found.map_or_else(|| self.place.run(name), |(run, _)| run))
     }
 
     /// Takes a machine to work on. If it was left standing still, it goes on.
@@ -61,13 +70,18 @@ impl Core {
         }
         self.fits(wanted)?;
         self.ensure_image(wanted, steps)?;
-        self.ensure_disk(wanted, steps, &claim)?;
+        let disk = self.ensure_disk(wanted, steps, &claim)?;
         steps.step("make its state")?;
         let store = Store::lock(&self.place)?;
         self.ensure_state(&store, wanted)?;
         drop(store);
         steps.step("write down what it was made from")?;
-        self.write_made(wanted, false)
+        self.write_made(wanted, false)?;
+        if wanted.declared.running {
+            disk.keep();
+            return Ok(());
+        }
+        disk.end()
     }
 
     /// Refuses what cannot be told apart from other machines, or not be reached.
@@ -105,23 +119,37 @@ impl Core {
     }
 
     /// The disk of a machine as it is wanted; one that it does not want any more is mounted, since layers lie on it.
-    pub fn ensure_disk(&self, wanted: &Wanted, steps: &Steps, claim: &Claim) -> Result<()> {
+    pub fn ensure_disk<'a>(
+        &'a self,
+        wanted: &'a Wanted,
+        steps: &Steps,
+        claim: &'a Claim,
+    ) -> Result<InUse<'a>> {
         let name = &wanted.name;
+        let used = InUse::of(self, name, claim);
         let size = wanted.declared.disk.filter(|_| disk_of(name, &wanted.declared).is_some());
         match size {
             Some(size) if self.running(name)?.is_none() => {
                 steps.step("mount its disk")?;
-                disk::ensure(&self.place, name, size.bytes(), claim)
+                disk::ensure(&self.place, name, size.bytes(), claim)?;
             }
-            _ => disk::mount(&self.place, name, claim),
+            _ => disk::mount(&self.place, name, claim)?,
         }
+        Ok(used)
     }
 
     pub fn write_made(&self, wanted: &Wanted, reseed: bool) -> Result<()> {
         let before = made::read(&self.place, &wanted.name)?;
         let (moved, gave) = before.map_or((None, None), |made| (made.moved, made.gave));
         let made = Made { wanted: wanted.clone(), moved, gave, reseed };
-        files::write(&self.place.made(&wanted.name), &made)
+        let path = self.place.made(&wanted.name);
+        let sync = if path.exists() { Sync::Now } else { Sync::Later };
+        files::write(&path, &made, sync)?;
+        if sync == Sync::Later {
+            files::sync_soon(self.place.state(&wanted.name));
+            files::sync_soon(path);
+        }
+        Ok(())
     }
 
     /// Whether limits hold here, tried once a boot; where they do not, by each steward, since it may have been an accident.
@@ -138,7 +166,7 @@ impl Core {
                 let probe = cgroup::probe();
                 // What went wrong may have been a moment's: the next steward tries again.
                 if probe.memory.is_ok() && probe.cpus.is_ok() && probe.processes.is_ok() {
-                    files::write(&path, &probe)?;
+                    files::write(&path, &probe, Sync::Later)?;
                 }
                 probe
             }
@@ -158,7 +186,7 @@ impl Core {
         self.can_limit_these(&all)
     }
 
-    pub fn image(&self, name: &str, steps: &Steps) -> Result<std::path::PathBuf> {
+    pub fn image(&self, name: &str, steps: &Steps) -> Result<PathBuf> {
         image::ensure(&self.place.images(), name, &|text| steps.note(text))
             .map_err(|e| EngineError::Failed(e.to_string()))
     }
@@ -171,7 +199,7 @@ impl Core {
             self.stop_claimed(&after.name, steps, &claim)?;
         }
         self.ensure_image(after, steps)?;
-        self.ensure_disk(after, steps, &claim)?;
+        let disk = self.ensure_disk(after, steps, &claim)?;
         if restart || !runs {
             steps.step("see to its state")?;
             let store = Store::lock(&self.place)?;
@@ -189,13 +217,13 @@ impl Core {
             }
             if before.declared.env != after.declared.env {
                 steps.step("change its environment")?;
-                enter::set_environment(&self.place.run(&after.name), &after.declared.env)
+                enter::set_environment(&self.run_folder(&after.name)?, &after.declared.env)
                     .map_err(|e| EngineError::Failed(e.to_string()))?;
             }
         }
         // Those who are its neighbours no more.
         self.tell_peers(before);
-        Ok(())
+        disk.end()
     }
 
     pub fn destroy(&self, name: &str, steps: &Steps) -> Result<()> {
@@ -211,7 +239,7 @@ impl Core {
         disk::remove(&self.place, name)?;
         // What a write left that was cut short.
         for path in [self.place.state(name), self.place.made(name)] {
-            files::remove_file(&path.with_extension("next"))?;
+            files::remove_file(&files::beside(&path))?;
         }
         // Last, so that a destruction that was cut short is seen as a machine that is still there.
         files::remove_file(&self.place.made(name))?;

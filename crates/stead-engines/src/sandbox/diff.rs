@@ -2,7 +2,7 @@
 
 use super::files::failed;
 use super::identity::is_white_out;
-use rustix::fs::getxattr;
+use rustix::fs::{Access, getxattr};
 use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -56,6 +56,22 @@ pub fn diff(layers: &[PathBuf], base: &[PathBuf]) -> Result<Vec<Change>, EngineE
         .collect();
     changes.sort();
     Ok(changes)
+}
+
+/// Without the folders that were made only for something to be mounted there, and those above them.
+pub fn without_mount_points(changes: Vec<Change>, points: &[&Path]) -> Vec<Change> {
+    let leads_to_one = |change: &Change| {
+        change.kind == ChangeKind::Added
+            && points.iter().any(|point| point.starts_with(&change.path))
+    };
+    let (leading, mut rest): (Vec<Change>, Vec<Change>) =
+        changes.into_iter().partition(leads_to_one);
+    // One that holds something else is told, so that all that is told lies in what is there.
+    let holds = |folder: &Change| rest.iter().any(|other| other.path.starts_with(&folder.path));
+    let told: Vec<Change> = leading.into_iter().filter(holds).collect();
+    rest.extend(told);
+    rest.sort();
+    rest
 }
 
 /// What the base has in a folder that was replaced as a whole, and the replacement does not.
@@ -131,11 +147,19 @@ fn walk(
         if visit(&path, &meta) && meta.is_dir() {
             match walk(root, &path, visit) {
                 Err(_) if root.join(&path).symlink_metadata().is_err() => {}
+                // Told by itself: it was made so, or its mode was changed.
+                Err(_) if is_closed(&root.join(&path)) => {}
                 other => other?,
             }
         }
     }
     Ok(())
+}
+
+/// Whether a folder is closed to this user, who is root inside and may have closed it to itself.
+fn is_closed(folder: &Path) -> bool {
+    rustix::fs::access(folder, Access::READ_OK | Access::EXEC_OK)
+        .is_err_and(|e| e == rustix::io::Errno::ACCESS)
 }
 
 #[cfg(test)]
@@ -159,6 +183,24 @@ mod tests {
             0,
         )
         .unwrap();
+    }
+
+    #[test]
+    fn mount_points_are_not_told_but_what_else_lies_beside_them_is() {
+        let added = |paths: &[&str]| -> Vec<Change> {
+            let change = |path: &&str| Change { path: path.into(), kind: ChangeKind::Added };
+            paths.iter().map(change).collect()
+        };
+        let told = |paths: &[&str], points: &[&str]| {
+            let points: Vec<&Path> = points.iter().map(Path::new).collect();
+            without_mount_points(added(paths), &points)
+        };
+        assert_eq!(told(&["/a", "/a/b", "/a/b/c", "/ab"], &["/a/b/c"]), added(&["/ab"]));
+        assert_eq!(told(&["/a", "/a/b", "/a/b/c", "/a/x"], &["/a/b/c"]), added(&["/a", "/a/x"]));
+        // From a time when nothing was mounted there.
+        assert_eq!(told(&["/a", "/a/x"], &["/a"]), added(&["/a", "/a/x"]));
+        let gone = vec![Change { path: "/a".into(), kind: ChangeKind::Deleted }];
+        assert_eq!(without_mount_points(gone.clone(), &[Path::new("/a")]), gone);
     }
 
     #[test]

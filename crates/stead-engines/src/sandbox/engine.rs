@@ -3,11 +3,11 @@
 use super::core::Core;
 use super::made;
 use super::state::{layer_path, read_state};
-use super::{Sandbox, diff, disk};
+use super::{Sandbox, diff, disk, image, running, still};
 use async_trait::async_trait;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use stead_box::net;
+use stead_box::{cgroup, net};
 use stead_machine::engine::{Engine, Exec, Result};
 use stead_machine::model::{Abilities, Ability, Change, Observed, Remark, Snapshot, Wanted};
 use stead_machine::{EngineError, Steps};
@@ -44,11 +44,9 @@ impl Engine for Sandbox {
             ports: Ability::Yes,
             shares: Ability::Yes,
             snapshots: Ability::Yes,
-            live_snapshots: match self.core.can_limit() {
+            live_snapshots: match cgroup::can_freeze() {
                 Ok(()) => Ability::Yes,
-                Err(why) => {
-                    Ability::No(format!("its processes cannot be made to stand still: {why}"))
-                }
+                Err(why) => Ability::No(still::cannot(&why)),
             },
             memory_snapshots: Ability::No(
                 "the memory of processes that share this host's kernel cannot be kept".into(),
@@ -108,10 +106,10 @@ impl Engine for Sandbox {
         let (name, exec) = (name.to_owned(), exec.clone());
         self.blocking(move |core| {
             core.made(&name)?;
-            if core.running(&name)?.is_none() {
+            let Some((run, _)) = running::find(&core.place, &name)? else {
                 return Err(EngineError::NotNow(format!("\"{name}\" does not run")));
-            }
-            let mut command = core.command(&name);
+            };
+            let mut command = core.command(&run);
             if let Some(cwd) = &exec.cwd {
                 command.arg("--cwd").arg(cwd);
             }
@@ -127,10 +125,10 @@ impl Engine for Sandbox {
     async fn connect(&self, name: &str, port: u16) -> Result<OwnedFd> {
         let name = name.to_owned();
         self.blocking(move |core| {
-            if core.running(&name)?.is_none() {
+            let Some((run, _)) = running::find(&core.place, &name)? else {
                 return Err(EngineError::NotNow(format!("\"{name}\" does not run")));
-            }
-            let socket = core.place.run(&name).join("net.sock");
+            };
+            let socket = run.join(net::SOCKET);
             net::client::connect(&socket, port)
                 .map_err(|e| EngineError::Failed(format!("port {port} of \"{name}\": {e}")))
         })
@@ -194,16 +192,17 @@ impl Engine for Sandbox {
                 });
             }
             let claim = core.claim(&name)?;
-            core.ensure_disk(&wanted, &Steps::none(), &claim)?;
+            let disk = core.ensure_disk(&wanted, &Steps::none(), &claim)?;
             let state = read_state(&core.place, &name)?
                 .ok_or_else(|| EngineError::NotFound(format!("state of \"{name}\"")))?;
             let layers: Vec<_> = std::iter::once(&state.top)
                 .chain(&state.frozen)
                 .map(|layer| layer_path(&core.place, layer).join("fs"))
                 .collect();
-            let changes = diff::diff(&layers, &core.base_folders(&state.image)?);
-            core.unmount_if_stopped(&name, &claim)?;
-            changes
+            let changes = diff::diff(&layers, &core.base_folders(&state.image)?)?;
+            disk.end()?;
+            let shares = wanted.declared.shares.iter().map(|share| share.inside.as_path());
+            Ok(diff::without_mount_points(changes, &shares.collect::<Vec<_>>()))
         })
         .await
     }
@@ -231,6 +230,11 @@ fn remarks(core: &Core, wanted: &Wanted) -> Vec<Remark> {
         } else if size.bytes() < disk::LEAST {
             refuse(format!("disk: {size} is less than a file system needs (16 MiB)"));
         }
+    }
+    if declared.image != "host"
+        && let Err(why) = image::check(&core.place.images(), &declared.image)
+    {
+        refuse(format!("image: {why}"));
     }
     if let Ok(Some(state)) = read_state(&core.place, &wanted.name)
         && state.image != declared.image

@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use stead_machine::EngineError;
+use stead_machine::files::replace;
+pub use stead_machine::files::{Sync, beside, sync_soon};
 
 /// An error of this file system, with what was tried.
 pub fn failed(what: impl std::fmt::Display) -> impl FnOnce(io::Error) -> EngineError {
@@ -31,29 +33,24 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, EngineError> 
 ///
 /// # Errors
 /// If it cannot be written; it is as it was then.
-pub fn write(path: &Path, value: &impl Serialize) -> Result<(), EngineError> {
+pub fn write(path: &Path, value: &impl Serialize, sync: Sync) -> Result<(), EngineError> {
     let mut text = serde_json::to_vec_pretty(value)
         .map_err(|e| EngineError::Failed(format!("write {}: {e}", path.display())))?;
     text.push(b'\n');
     if let Some(folder) = path.parent() {
         make(folder)?;
     }
-    let beside = path.with_extension("next");
-    let replace = || -> io::Result<()> {
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&beside)?;
-        file.write_all(&text)?;
-        std::fs::rename(&beside, path)
-    };
-    replace().map_err(|e| {
-        // A full disk is no fuller for it.
-        let _ = std::fs::remove_file(&beside);
-        failed(format!("write {}", path.display()))(e)
-    })
+    replace(path, &text, sync).map_err(|e| EngineError::Failed(e.to_string()))
+}
+
+/// Waits until everything that was written to the file system of a folder is on disk.
+///
+/// # Errors
+/// If something could not be written.
+pub fn settle(folder: &Path) -> Result<(), EngineError> {
+    let what = || format!("write out {}", folder.display());
+    let open = std::fs::File::open(folder).map_err(failed(what()))?;
+    rustix::fs::syncfs(&open).map_err(|e| failed(what())(e.into()))
 }
 
 /// Makes a private folder and those above it; one that is there is no error.

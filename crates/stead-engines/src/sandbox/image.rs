@@ -30,7 +30,7 @@ const TOLD: usize = 8;
 pub enum ImageError {
     /// Nobody knows this image.
     #[error(
-        "no image `{0}` is known; there are debian/11, debian/12, debian/13 and debian/sid, and `host`"
+        "there is no image {0}; there are host, debian/11, debian/12, debian/13 and debian/sid"
     )]
     Unknown(String),
     /// The program that makes images is missing.
@@ -123,21 +123,12 @@ pub fn ensure_with(
     progress: &dyn Fn(&str),
     tools: &Tools,
 ) -> Result<PathBuf, ImageError> {
-    let unknown = || ImageError::Unknown(name.to_owned());
-    let release = name.strip_prefix("debian/").ok_or_else(unknown)?;
-    let &(number, suite) = RELEASES
-        .iter()
-        .find(|(number, suite)| release == *number || release == *suite)
-        .ok_or_else(unknown)?;
+    let (number, suite) = release(name)?;
     let image = images.join(format!("debian-{number}"));
     if image.is_dir() {
         return Ok(image);
     }
-    if !rustix::process::geteuid().is_root() {
-        return Err(ImageError::NotRoot(name.to_owned()));
-    }
-    let program = ["mmdebstrap", "debootstrap"].into_iter().find_map(|program| tools.find(program));
-    let program = program.ok_or_else(|| ImageError::NoProgram(name.to_owned()))?;
+    let program = maker(name, tools)?;
 
     // Closed to others: there are programs inside that run as root, of any age.
     fs::DirBuilder::new()
@@ -168,6 +159,43 @@ pub fn ensure_with(
         .map_err(|error| ImageError::at("write out", &part)(error.into()))?;
     fs::rename(&part, &image).map_err(ImageError::at("put in place", &image))?;
     Ok(image)
+}
+
+/// Whether the image `name` is there, or what it is made with; nothing is made.
+///
+/// # Errors
+/// As [`ensure`] would fail before it begins.
+pub fn check(images: &Path, name: &str) -> Result<(), ImageError> {
+    check_with(images, name, &Tools::of_host())
+}
+
+/// [`check`] with other tools than the host's.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_with(images: &Path, name: &str, tools: &Tools) -> Result<(), ImageError> {
+    let (number, _) = release(name)?;
+    if images.join(format!("debian-{number}")).is_dir() {
+        return Ok(());
+    }
+    maker(name, tools).map(drop)
+}
+
+/// Number and name of the release that an image is made of.
+fn release(name: &str) -> Result<(&'static str, &'static str), ImageError> {
+    let release = name.strip_prefix("debian/");
+    let known =
+        RELEASES.iter().find(|(number, suite)| [Some(*number), Some(suite)].contains(&release));
+    known.copied().ok_or_else(|| ImageError::Unknown(name.to_owned()))
+}
+
+/// The program that can make the image here.
+fn maker(name: &str, tools: &Tools) -> Result<PathBuf, ImageError> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(ImageError::NotRoot(name.to_owned()));
+    }
+    let program = ["mmdebstrap", "debootstrap"].into_iter().find_map(|program| tools.find(program));
+    program.ok_or_else(|| ImageError::NoProgram(name.to_owned()))
 }
 
 /// Holds the image for us, once nobody else does.

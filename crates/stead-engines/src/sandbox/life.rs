@@ -3,13 +3,14 @@
 use super::bounded::Run;
 use super::claim::Claim;
 use super::core::Core;
+use super::files::{self, Sync};
 use super::state::{self, read_state};
-use super::{disk, files, made, running};
-use std::path::PathBuf;
+use super::{disk, made, running};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use stead_box::spec::Base;
-use stead_box::{cgroup, hide};
+use stead_box::{RUN_FILE, cgroup, hide};
 use stead_machine::engine::Result;
 use stead_machine::model::Wanted;
 use stead_machine::{EngineError, Steps};
@@ -32,12 +33,13 @@ impl Core {
             return Ok(());
         }
         self.fits(wanted)?;
-        self.ensure_disk(wanted, steps, claim)?;
+        let disk = self.ensure_disk(wanted, steps, claim)?;
         if let Err(e) = self.run(wanted, steps, claim) {
             // Stopped, with nothing left over; what went wrong first is what is told.
             let _ = self.clear(name, claim);
             return Err(e);
         }
+        disk.keep();
         if made.reseed {
             steps.step("make host keys of its own")?;
             self.make_host_keys(name);
@@ -58,7 +60,7 @@ impl Core {
         }
         if let Base::Host { cover, .. } = &base {
             // So that it is not swept while it is in use.
-            files::write(&self.place.run(name).join(running::COVER), cover)?;
+            files::write(&self.place.run(name).join(running::COVER), cover, Sync::Later)?;
         }
         let peers = self.peers(wanted)?;
         let mut spec =
@@ -77,7 +79,7 @@ impl Core {
 
     /// Makes ssh host keys inside, where there is a program for it. A machine without an ssh server needs none.
     fn make_host_keys(&self, name: &str) {
-        let mut command = self.command(name);
+        let mut command = self.command(&self.place.run(name));
         command.args(["--", "/bin/sh", "-c", "command -v ssh-keygen >/dev/null && ssh-keygen -A"]);
         let run = Run {
             what: "make host keys",
@@ -90,10 +92,10 @@ impl Core {
         let _ = run.output(&mut command);
     }
 
-    /// `stead-box exec` for a machine, without options.
-    pub fn command(&self, name: &str) -> Command {
+    /// `stead-box exec` for the machine with this run folder, without options.
+    pub fn command(&self, run: &Path) -> Command {
         let mut command = Command::new(&self.programs.sandbox);
-        command.arg("exec").arg(self.place.run(name));
+        command.arg("exec").arg(run);
         command
     }
 
@@ -126,11 +128,28 @@ impl Core {
     }
 
     pub fn stop_claimed(&self, name: &str, steps: &Steps, claim: &Claim) -> Result<()> {
-        if made::read(&self.place, name)?.is_none() && !self.place.run(name).exists() {
+        let found = running::find(&self.place, name)?;
+        if made::read(&self.place, name)?.is_none()
+            && found.is_none()
+            && !self.place.run(name).exists()
+        {
             return Ok(());
         }
         steps.step("stop it")?;
-        running::stop(&self.programs, &self.place.run(name), GRACE, claim)?;
+        let run = match found {
+            Some((run, running)) => {
+                // Somebody has emptied the runtime folder under it: whoever stops it must know what to stop.
+                if !run.join(RUN_FILE).exists() {
+                    files::write(&run.join(RUN_FILE), &running, Sync::Later)?;
+                }
+                run
+            }
+            None => self.place.run(name),
+        };
+        running::stop(&self.programs, &run, GRACE, claim)?;
+        if run.file_name() == self.place.run(name).file_name() {
+            files::remove(&run)?;
+        }
         self.clear(name, claim)
     }
 
@@ -144,6 +163,8 @@ impl Core {
             cgroup::remove(&left).map_err(|e| EngineError::Failed(e.to_string()))?;
         }
         files::remove(&self.place.run(name))?;
+        files::remove_file(&self.place.started(name).with_extension("json.new"))?;
+        files::remove_file(&self.place.started(name))?;
         disk::release(&self.place, name, claim)
     }
 }

@@ -4,6 +4,7 @@ use super::core::Core;
 use super::made;
 use super::running;
 use super::state::{machines, read_state};
+use stead_box::RUN_FILE;
 use stead_machine::engine::Result;
 use stead_machine::model::{Observed, Phase};
 
@@ -43,7 +44,11 @@ impl Core {
         if read_state(&self.place, name)?.is_none() {
             seen.phase = Phase::Partial("its state is not there".into());
         }
-        if let Some(running) = self.running(name)? {
+        if let Some((run, running)) = running::find(&self.place, name)? {
+            if !run.join(RUN_FILE).exists() {
+                let gone = running.run.display();
+                seen.notes.push(format!("its run folder {gone} was removed: restart it"));
+            }
             seen.phase = Phase::Running;
             seen.since = Some(running.started);
             if !running::has_net(&running) {

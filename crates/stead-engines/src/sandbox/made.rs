@@ -69,6 +69,7 @@ pub fn spec(
         name: wanted.name.clone(),
         hostname: wanted.name.clone(),
         run: place.run(&wanted.name),
+        record: Some(place.started(&wanted.name)),
         base,
         layers: state.frozen.iter().map(|layer| layer_path(place, layer)).collect(),
         upper: if declared.ephemeral {

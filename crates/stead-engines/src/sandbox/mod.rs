@@ -14,6 +14,7 @@ mod engine;
 mod files;
 mod identity;
 pub mod image;
+mod in_use;
 mod life;
 mod look;
 mod made;
@@ -67,7 +68,15 @@ pub fn bridge() -> Vec<String> {
         .to_vec()
 }
 
-/// The run folder of a machine's sandbox, for a program that enters it without asking anybody.
+/// Where the run folder of a machine's sandbox is unless it was started with another runtime folder, for a program that
+/// enters it without asking anybody.
 pub fn run_folder(data: &Path, runtime: &Path, name: &str) -> PathBuf {
     place::Place::new(data, runtime).run(name)
+}
+
+/// The socket that hands out connections into a machine that runs.
+pub fn socket(data: &Path, runtime: &Path, name: &str) -> PathBuf {
+    let place = place::Place::new(data, runtime);
+    let found = running::find(&place, name).ok().flatten();
+    found.map_or_else(|| place.run(name), |(run, _)| run).join(stead_box::net::SOCKET)
 }

@@ -1,11 +1,11 @@
 //! Giving states to other machines.
 
 use super::claim::Claim;
-use super::copy;
 use super::core::Core;
+use super::files::{self, Sync};
+use super::identity;
 use super::made::{self, disk_of};
 use super::state::{Layer, Store, layer_path};
-use super::{disk, files, identity};
 use stead_machine::engine::Result;
 use stead_machine::model::Wanted;
 use stead_machine::{EngineError, Steps};
@@ -30,8 +30,8 @@ impl Core {
             return Ok(());
         }
         self.fits(to)?;
-        self.ensure_disk(&source, steps, &from_claim)?;
-        self.ensure_disk(to, steps, &to_claim)?;
+        let from_disk = self.ensure_disk(&source, steps, &from_claim)?;
+        let to_disk = self.ensure_disk(to, steps, &to_claim)?;
         let store = Store::lock(&self.place)?;
         let (image, mut layers) = match snapshot {
             Some(snapshot) => {
@@ -66,8 +66,7 @@ impl Core {
             store.collect()?;
         }
         drop(store);
-        self.unmount_if_stopped(from, &from_claim)?;
-        self.unmount_if_stopped(&to.name, &to_claim)
+        from_disk.end().and(to_disk.end())
     }
 
     pub fn move_state(&self, from: &str, to: &str, token: &str, steps: &Steps) -> Result<()> {
@@ -90,13 +89,13 @@ impl Core {
                 "\"{from}\" is made on {source_image}, \"{to}\" on {target_image}: a state keeps its image"
             )));
         }
-        self.ensure_disk(&source.wanted, steps, &from_claim)?;
-        self.ensure_disk(&target.wanted, steps, &to_claim)?;
+        let from_disk = self.ensure_disk(&source.wanted, steps, &from_claim)?;
+        let to_disk = self.ensure_disk(&target.wanted, steps, &to_claim)?;
         let store = Store::lock(&self.place)?;
         if target.moved.as_deref() != Some(token) {
             self.take_state(&store, &source.wanted, &target.wanted, steps, &to_claim)?;
-            let arrived = made::Made { moved: Some(token.to_owned()), ..target };
-            files::write(&self.place.made(to), &arrived)?;
+            let arrived = made::Made { moved: Some(token.to_owned()), ..target.clone() };
+            files::write(&self.place.made(to), &arrived, Sync::Now)?;
         }
         if source.gave.as_deref() != Some(token) {
             steps.step("leave an empty state behind")?;
@@ -104,14 +103,13 @@ impl Core {
             let empty = store.fresh(&source.wanted.declared.image, disk)?;
             identity::seed(&self.place, &empty.top, &source.wanted)?;
             store.write(from, &empty)?;
-            let left = made::Made { gave: Some(token.to_owned()), ..source };
-            files::write(&self.place.made(from), &left)?;
+            let left = made::Made { gave: Some(token.to_owned()), ..source.clone() };
+            files::write(&self.place.made(from), &left, Sync::Now)?;
         }
         steps.step("remove layers that nothing needs")?;
         store.collect()?;
         drop(store);
-        self.unmount_if_stopped(from, &from_claim)?;
-        self.unmount_if_stopped(to, &to_claim)
+        from_disk.end().and(to_disk.end())
     }
 
     /// Puts the state of one machine into another. Asked again, it does the same again: the first still has it.
@@ -148,11 +146,7 @@ impl Core {
         }
     }
 
-    /// Unmounts the disk of a machine that does not run: it was mounted to be read.
-    pub fn unmount_if_stopped(&self, name: &str, claim: &Claim) -> Result<()> {
-        if self.running(name)?.is_none() { disk::release(&self.place, name, claim) } else { Ok(()) }
-    }
-
+    /// Copies layers. They are on disk then: what they were made from may be removed next.
     fn copy_layers(
         &self,
         store: &Store,
@@ -161,19 +155,15 @@ impl Core {
         claim: &Claim,
     ) -> Result<Vec<Layer>> {
         let mut made = Vec::new();
-        for layer in layers {
-            let done = store.layer(disk).and_then(|copy| {
-                made.push(copy.clone());
-                let fs = |layer| layer_path(&self.place, layer).join("fs");
-                copy::all(&fs(layer), &fs(&copy), claim)
-            });
-            if let Err(e) = done {
-                for copy in &made {
-                    store.discard(copy);
-                }
-                return Err(e);
-            }
-        }
+        let fs = |layer: &Layer| layer_path(&self.place, layer).join("fs");
+        let copied = layers.iter().try_for_each(|layer| {
+            let copy = store.layer(disk)?;
+            made.push(copy.clone());
+            self.copy(&fs(layer), &fs(&copy), claim)
+        });
+        copied
+            .and_then(|()| files::settle(&store.pool(disk)))
+            .inspect_err(|_| made.iter().for_each(|copy| store.discard(copy)))?;
         Ok(made)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::core::Core;
 use super::state::machines;
-use super::{files, made};
+use super::{files, made, running};
 use std::collections::BTreeMap;
 use stead_box::net;
 use stead_box::spec::Peer;
@@ -19,7 +19,7 @@ impl Core {
                 if let Ok(Some(other)) = made::read(&self.place, &name)
                     && made::are_peers(wanted, &other.wanted)
                 {
-                    let socket = self.place.run(&name).join(net::SOCKET);
+                    let socket = self.run_folder(&name)?.join(net::SOCKET);
                     peers.insert(name, Peer { address: other.wanted.address, socket });
                 }
             }
@@ -38,11 +38,9 @@ impl Core {
 
     /// Puts a running machine's network rules in force.
     pub fn put_rules(&self, wanted: &Wanted) -> Result<()> {
-        if self.running(&wanted.name)?.is_none() {
-            return Ok(());
-        }
+        let Some((run, _)) = running::find(&self.place, &wanted.name)? else { return Ok(()) };
         let rules = made::net(wanted, self.peers(wanted)?);
-        let socket = self.place.run(&wanted.name).join(net::SOCKET);
+        let socket = run.join(net::SOCKET);
         net::client::set_rules(&socket, &rules).map_err(files::failed("change its network rules"))
     }
 }

@@ -6,11 +6,12 @@
 //! DATA/machines/NAME/snapshots/        a file a snapshot: which layers it consists of
 //! DATA/machines/NAME/persist/          folders of an ephemeral machine that survive
 //! DATA/machines/NAME/disk.img          the file system of a machine whose disk is limited; mounted on disk/
+//! DATA/machines/NAME/started.json      what its run.json says, while it runs: found whatever RUNTIME is
+//! DATA/claims/NAME                     locked by whoever works on the machine
 //! DATA/layers/ID/{fs,work}             a layer; frozen ones are shared
 //! DATA/images/                         root file systems made from packages
 //! DATA/covers/                         layers that cover this host's secrets
 //! RUNTIME/machines/NAME/               a running sandbox: run.json, net.sock; a long name is shortened
-//! RUNTIME/claims/NAME                  locked by whoever works on the machine
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -93,7 +94,12 @@ impl Place {
         self.runtime.join("machines")
     }
 
-    /// The folder of a running sandbox. Short whatever the name: the path of a socket in it has 107 bytes at most.
+    /// The record of a sandbox that runs.
+    pub fn started(&self, name: &str) -> PathBuf {
+        self.machine(name).join("started.json")
+    }
+
+    /// The folder of a sandbox that is started by this program. Short whatever the name: the path of a socket in it has 107 bytes at most.
     pub fn run(&self, name: &str) -> PathBuf {
         self.runs().join(short(name))
     }
@@ -116,7 +122,7 @@ impl Place {
 
     /// The locks of machines.
     pub fn claims(&self) -> PathBuf {
-        self.runtime.join("claims")
+        self.data.join("claims")
     }
 
     /// What is locked by whoever works on a machine.

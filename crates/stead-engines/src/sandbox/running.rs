@@ -2,12 +2,14 @@
 
 use super::bounded::Run;
 use super::claim::Claim;
+use super::place::Place;
 use super::{Programs, files};
 use serde::Deserialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use stead_box::spec::{Running, Spec};
+use stead_box::{RUN_FILE, read_record};
 use stead_machine::EngineError;
 
 /// The file in a run folder that says which cover is in use.
@@ -29,8 +31,30 @@ enum Started {
 /// # Errors
 /// If that cannot be told.
 pub fn look(run: &Path) -> Result<Option<Running>, EngineError> {
-    let Some(running) = files::read::<Running>(&run.join("run.json"))? else { return Ok(None) };
+    let Some(running) = files::read::<Running>(&run.join(RUN_FILE))? else { return Ok(None) };
     Ok(is(&running, running.init, running.init_start)?.then_some(running))
+}
+
+/// The sandbox of a machine, if it runs, and its run folder. It may have been started by a program that had another
+/// runtime folder than this one, and its run folder may have been removed: the record beside its data tells, and then the
+/// folder is where it would be.
+///
+/// # Errors
+/// If that cannot be told.
+pub fn find(place: &Place, name: &str) -> Result<Option<(PathBuf, Running)>, EngineError> {
+    let run = place.run(name);
+    if let Some(running) = look(&run)? {
+        return Ok(Some((run, running)));
+    }
+    let record = read_record(&place.started(name))
+        .map_err(|e| EngineError::Unreachable(format!("whether it runs: {e}")))?;
+    match record {
+        Some(running) if is(&running, running.init, running.init_start)? => {
+            let there = running.run.join(RUN_FILE).exists();
+            Ok(Some((if there { running.run.clone() } else { run }, running)))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Whether the process that serves its network is there.
@@ -109,7 +133,7 @@ pub fn start(programs: &Programs, spec: &Spec, claim: &Claim) -> Result<Running,
 /// # Errors
 /// If it goes on.
 pub fn stop(programs: &Programs, run: &Path, grace: u32, claim: &Claim) -> Result<(), EngineError> {
-    if !run.join("run.json").exists() {
+    if !run.join(RUN_FILE).exists() {
         return Ok(());
     }
     let bounded = Run {

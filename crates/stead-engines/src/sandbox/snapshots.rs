@@ -2,10 +2,12 @@
 
 use super::claim::Claim;
 use super::core::Core;
+use super::files::{self, Sync};
+use super::in_use::InUse;
 use super::made::disk_of;
 use super::state::{Kept, Layer, Store, kept, layer_path};
-use super::still::Still;
-use super::{copy, disk, files, identity};
+use super::still::{self, Still};
+use super::{copy, disk, identity, running};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 use stead_machine::engine::Result;
@@ -29,7 +31,7 @@ impl Core {
                 "\"{name}\" has a snapshot \"{snapshot}\" already: choose another name"
             )));
         }
-        self.ensure_disk(&wanted, steps, &claim)?;
+        let disk = self.ensure_disk(&wanted, steps, &claim)?;
         let store = Store::lock(&self.place)?;
         let (layers, consistency, how) = if wanted.declared.ephemeral {
             return Err(EngineError::Cannot {
@@ -41,8 +43,7 @@ impl Core {
             (layers, Consistency::Crash, how)
         } else {
             steps.step("freeze its topmost layer")?;
-            let disk = disk_of(name, &wanted.declared);
-            let layers = store.freeze(name, disk)?;
+            let layers = store.freeze(name, disk_of(name, &wanted.declared))?;
             (layers, Consistency::Quiesced, "layer frozen".to_owned())
         };
         let image = store.state(name)?.image;
@@ -55,10 +56,13 @@ impl Core {
             automatic,
             how,
         };
+        // Once it is told, it is there, even if the power fails.
+        steps.step("wait until it is on disk")?;
+        files::settle(&store.pool(disk_of(name, &wanted.declared)))?;
         steps.step("write the snapshot down")?;
-        files::write(&path, &Kept { snapshot: snapshot.clone(), image, layers })?;
+        files::write(&path, &Kept { snapshot: snapshot.clone(), image, layers }, Sync::Now)?;
         drop(store);
-        self.unmount_if_stopped(name, &claim)?;
+        disk.end()?;
         Ok(snapshot)
     }
 
@@ -70,14 +74,13 @@ impl Core {
         steps: &Steps,
         claim: &Claim,
     ) -> Result<(Vec<Layer>, String)> {
-        let Some(running) = self.running(&wanted.name)? else {
+        let Some((run, running)) = running::find(&self.place, &wanted.name)? else {
             return Err(EngineError::NotNow("it has just stopped: ask again".into()));
         };
         if running.cgroups.is_empty() {
             return Err(EngineError::Cannot {
                 what: "snapshots of a machine that runs",
-                why: "its processes cannot be made to stand still without a control group: stop it first"
-                    .into(),
+                why: still::cannot("it was started without a control group"),
             });
         }
         let state = store.state(&wanted.name)?;
@@ -85,13 +88,13 @@ impl Core {
         let copy = store.layer(state.top.disk.as_deref())?;
         let from = layer_path(&self.place, &state.top).join("fs");
         let to = layer_path(&self.place, &copy).join("fs");
-        let still = Still::hold(&self.place.run(&wanted.name), &running);
+        let still = Still::hold(&run, &running);
         let copied = still.and_then(|still| {
-            let copied = copy::all(&from, &to, claim);
+            let copied = self.copy(&from, &to, claim);
             still.end().and(copied)
         });
         copied.inspect_err(|_| store.discard(&copy))?;
-        let how = format!("{} copied", copy::size(&to)?);
+        let how = format!("{} copied", copy::size(&to));
         steps.note(&how);
         let mut layers = vec![copy];
         layers.extend(state.frozen);
@@ -102,7 +105,7 @@ impl Core {
         let claim = self.claim(name)?;
         self.stopped(name)?;
         let wanted = self.made(name)?.wanted;
-        self.ensure_disk(&wanted, steps, &claim)?;
+        let disk = self.ensure_disk(&wanted, steps, &claim)?;
         let store = Store::lock(&self.place)?;
         let kept = self.kept(name, snapshot)?;
         steps.step("put the kept layers in place")?;
@@ -112,18 +115,19 @@ impl Core {
         steps.step("remove layers that nothing needs")?;
         store.collect()?;
         drop(store);
-        self.unmount_if_stopped(name, &claim)
+        disk.end()
     }
 
     pub fn remove_snapshot(&self, name: &str, snapshot: &str, steps: &Steps) -> Result<()> {
         let claim = self.claim(name)?;
+        let disk = InUse::of(self, name, &claim);
         disk::mount(&self.place, name, &claim)?;
         let store = Store::lock(&self.place)?;
         steps.step("remove the snapshot")?;
         files::remove_file(&self.snapshot_path(name, snapshot))?;
         store.collect()?;
         drop(store);
-        self.unmount_if_stopped(name, &claim)
+        disk.end()
     }
 
     pub fn kept(&self, name: &str, snapshot: &str) -> Result<Kept> {

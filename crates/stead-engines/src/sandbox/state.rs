@@ -5,8 +5,9 @@
 //! again, so that any number of states and snapshots can share them. Keeping a state is to freeze its topmost layer and
 //! to put an empty one on it: whatever its size, that costs the same.
 
+use super::files::{self, Sync};
+use super::made;
 use super::place::Place;
-use super::{files, made};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -145,12 +146,20 @@ impl<'a> Store<'a> {
             .ok_or_else(|| EngineError::NotFound(format!("state of \"{name}\"")))
     }
 
-    /// Writes a state down.
+    /// Writes a state down. The first of a machine is on disk soon; one that takes the place of another is at once, since
+    /// what only the other refers to is removed next.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn write(&self, name: &str, state: &State) -> Result<(), EngineError> {
-        files::write(&self.place.state(name), state)
+        let path = self.place.state(name);
+        let sync = if path.exists() { Sync::Now } else { Sync::Later };
+        files::write(&path, state, sync)
+    }
+
+    /// Where the layers are that lie on this machine's own file system, or in the common folder.
+    pub fn pool(&self, disk: Option<&str>) -> PathBuf {
+        pool_path(self.place, disk)
     }
 
     /// An empty layer that nothing refers to yet.

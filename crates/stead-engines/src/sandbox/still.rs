@@ -52,16 +52,25 @@ impl Drop for Still {
     }
 }
 
+/// Why a machine that runs cannot be copied, and what to do.
+pub fn cannot(why: &str) -> String {
+    format!(
+        "its processes cannot be made to stand still ({why}): stop it first, or have Stead run as root, or in a control \
+         group that is its user's own (`systemd-run --user --scope -p Delegate=yes …`)"
+    )
+}
+
 /// Lets a machine go on that was left standing still. Nobody else works on it. Whether it was.
 ///
 /// # Errors
 /// If that cannot be told, or the kernel refuses.
 pub fn go_on(place: &Place, name: &str) -> Result<bool, EngineError> {
-    let run = place.run(name);
+    let found = running::find(place, name)?;
+    let run = found.as_ref().map_or_else(|| place.run(name), |(run, _)| run.clone());
     if !was_left(&run) {
         return Ok(false);
     }
-    if let Some(running) = running::look(&run)? {
+    if let Some((_, running)) = found {
         match cgroup::thaw(&running.cgroups) {
             Ok(()) | Err(CgroupError::NoFreezer) => {}
             Err(e) => return Err(failed(e)),

@@ -6,7 +6,7 @@ use super::state::{Store, machines};
 use super::{disk, files, made, running, still};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use stead_box::{cgroup, hide};
+use stead_box::{RUN_FILE, cgroup, hide};
 use stead_machine::engine::Result;
 use stead_machine::{EngineError, Steps};
 
@@ -26,7 +26,7 @@ impl Core {
                 owners.insert(made::cgroup(&self.place, &made.wanted), name);
             }
             swept.extend(self.unmount_left(name)?);
-            if still::was_left(&self.place.run(name)) {
+            if still::was_left(&self.run_folder(name)?) {
                 let claim = Claim::take(&self.place, name)?;
                 if still::go_on(&self.place, name)? {
                     swept.push(format!("\"{name}\" stood still: it goes on"));
@@ -51,6 +51,14 @@ impl Core {
         }
         let known: Vec<PathBuf> = names.iter().map(|name| self.place.run(name)).collect();
         let mut covers = Vec::new();
+        // A machine whose run folder was removed under it does not say which it uses.
+        let mut all_told = true;
+        for name in &names {
+            if let Some((run, _)) = running::find(&self.place, name)? {
+                all_told &= run.join(RUN_FILE).exists();
+                covers.extend(files::read::<PathBuf>(&run.join(running::COVER))?);
+            }
+        }
         for run in runs.iter().map(|name| self.place.runs().join(name)) {
             if running::look(&run)?.is_some() {
                 covers.extend(files::read::<PathBuf>(&run.join(running::COVER))?);
@@ -59,8 +67,10 @@ impl Core {
                 swept.push(format!("the folder {}", run.display()));
             }
         }
-        hide::sweep(&self.place.covers(), &covers)
-            .map_err(|e| EngineError::Failed(e.to_string()))?;
+        if all_told {
+            hide::sweep(&self.place.covers(), &covers)
+                .map_err(|e| EngineError::Failed(e.to_string()))?;
+        }
         swept.extend(Store::lock(&self.place)?.collect()?);
         Ok(swept)
     }

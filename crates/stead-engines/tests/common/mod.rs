@@ -39,6 +39,11 @@ impl Place {
         Sandbox::new(&self.data(), &self.run(), programs())
     }
 
+    /// The engine, as a program sees it that has another runtime folder.
+    pub fn engine_elsewhere(&self) -> Sandbox {
+        Sandbox::new(&self.data(), &self.dir.path().join("other"), programs())
+    }
+
     /// A machine of this name, always the same.
     pub fn wanted(&self, name: &str, declared: Machine) -> Wanted {
         let mut numbers = self.numbers.lock().unwrap();
@@ -74,7 +79,7 @@ impl Place {
             let file = std::fs::read_to_string(entry.path().join("loop/backing_file"));
             all.extend(file.ok().filter(|f| f.contains(&dir)).map(|f| format!("loop {f}")));
         }
-        for folder in ["data/machines", "data/layers", "run/machines", "run/claims"] {
+        for folder in ["data/machines", "data/layers", "run/machines", "data/claims"] {
             for entry in std::fs::read_dir(self.dir.path().join(folder)).into_iter().flatten() {
                 let name = entry.unwrap().file_name();
                 // The manager's, and the lock of all layers.
@@ -156,6 +161,44 @@ fn groups(folder: &Path, depth: u32) -> Vec<String> {
 
 /// Runs the other tests of this binary, but for these, as a user with few rights, with programs of its own.
 pub fn again_as_nobody(but: &[&str]) {
+    let but: Vec<&str> = but.iter().flat_map(|name| ["--skip", name]).collect();
+    as_nobody(&but, Path::new("/dev/null"));
+}
+
+/// Runs one test of this binary as a user with few rights in a control group that can be frozen and is the user's own.
+/// Whether there can be one here.
+pub fn again_in_a_group(test: &str) -> bool {
+    let hierarchies = ["freezer", "unified", ""].map(|name| Path::new("/sys/fs/cgroup").join(name));
+    let can =
+        |path: &&PathBuf| path.ends_with("freezer") || path.join("cgroup.controllers").exists();
+    let Some(hierarchy) = hierarchies.iter().filter(|path| path.is_dir()).find(can) else {
+        return false;
+    };
+    let group = Group(hierarchy.join(format!("stead-test-{}", std::process::id())));
+    std::fs::create_dir(&group.0).unwrap();
+    let procs = group.0.join("cgroup.procs");
+    for path in [&group.0, &procs, &group.0.join("tasks")] {
+        if path.exists() {
+            std::os::unix::fs::chown(path, Some(65534), Some(65534)).unwrap();
+        }
+    }
+    as_nobody(&["--exact", test], &procs);
+    true
+}
+
+/// A control group in which nobody is any more when this is dropped.
+struct Group(PathBuf);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        for below in ["stead", "stead.self", ""] {
+            let _ = std::fs::remove_dir(self.0.join(below));
+        }
+    }
+}
+
+/// `group`: to which the number of the first process is written.
+fn as_nobody(arguments: &[&str], group: &Path) {
     let dir = tempfile::Builder::new().prefix("sn-").tempdir_in("/tmp").unwrap();
     for name in ["stead-box", "stead-hold"] {
         copy(&built(name), &dir.path().join(name));
@@ -163,11 +206,13 @@ pub fn again_as_nobody(but: &[&str]) {
     let tests = dir.path().join("tests");
     copy(&std::env::current_exe().unwrap(), &tests);
     std::os::unix::fs::chown(dir.path(), Some(65534), Some(65534)).unwrap();
-    let output = Command::new("setpriv")
-        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+    let output = Command::new("sh")
+        .args(["-c", "echo $$ >\"$1\"; shift; exec \"$@\"", "sh"])
+        .arg(group)
+        .args(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
         .arg(&tests)
         .args(["--test-threads=1", "--nocapture"])
-        .args(but.iter().flat_map(|name| ["--skip", name]))
+        .args(arguments)
         .env(PROGRAMS, dir.path())
         .env("HOME", dir.path())
         .env("RUST_BACKTRACE", "0")

@@ -4,6 +4,7 @@ use super::Manager;
 use super::ask::bounded;
 use crate::Error;
 use crate::engine::EngineError;
+use crate::error::no_engine;
 use crate::model::{Observed, Phase, Remark};
 use crate::plan::{self, Action, Input, Plan};
 use crate::records::{HOST, Listing, Status, valid_name};
@@ -28,7 +29,7 @@ impl Seen {
         let record = self.records.records.get(name)?;
         let engine = &record.wanted.declared.engine;
         Some(match self.observed.get(engine) {
-            None => Phase::Unknown(format!("there is no engine {engine:?} here")),
+            None => Phase::Unknown(no_engine(engine, self.observed.keys())),
             Some(Err(e)) => Phase::Unknown(e.to_string()),
             Some(Ok(seen)) => {
                 let mut of_this_name = seen.iter().filter(|seen| seen.name == name);

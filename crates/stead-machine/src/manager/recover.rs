@@ -58,6 +58,8 @@ impl Manager {
             }
             let recorder = self.0.operations.begin(Kind::Sweep, "", None)?;
             match bounded(patience, engine.sweep(&recorder.steps())).await {
+                // It is done at each start, and is no news.
+                Ok(swept) if swept.is_empty() => recorder.end_as_nothing(),
                 Ok(swept) => {
                     for line in &swept {
                         recorder.steps().note(line);

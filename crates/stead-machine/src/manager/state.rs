@@ -398,8 +398,11 @@ impl Work {
     async fn kept_one(&self, record: &Record, snapshot: &str) -> Result<Snapshot, Error> {
         let kept = self.kept(record).await?;
         let names: Vec<&str> = kept.iter().map(|s| s.name.as_str()).collect();
-        let there = if names.is_empty() { "it has none".into() } else { names.join(", ") };
-        let why = format!("there is no snapshot {snapshot}; there are: {there}");
+        let there = match &names[..] {
+            [] => "it has none".into(),
+            names => format!("there are: {}", names.join(", ")),
+        };
+        let why = format!("there is no snapshot {snapshot}; {there}");
         let found = kept.iter().find(|s| s.name == snapshot).cloned();
         found.ok_or_else(|| Error::refused(&record.wanted.name, why))
     }

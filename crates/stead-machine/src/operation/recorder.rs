@@ -105,6 +105,13 @@ impl Recorder {
         self.operation.clone()
     }
 
+    /// Ends one that found nothing to do: nothing of it is kept.
+    pub(crate) fn end_as_nothing(mut self) {
+        self.ended = true;
+        self.operations.forget(&self.operation.id);
+        self.log.tell(EventKind::Ended { status: OperationStatus::Done });
+    }
+
     fn finish(&mut self, status: OperationStatus) {
         self.ended = true;
         instant();

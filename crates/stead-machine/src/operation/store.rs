@@ -199,6 +199,19 @@ impl Operations {
         self.retain();
     }
 
+    /// Removes one that has ended, with its log.
+    pub(super) fn forget(&self, id: &str) {
+        self.known().remove(id);
+        self.running().remove(id);
+        self.remove_files(id);
+    }
+
+    fn remove_files(&self, id: &str) {
+        // The log last: one without the other is taken away by the next look.
+        let _ = files::remove(&self.path(id, "json"));
+        let _ = files::remove(&self.path(id, "log"));
+    }
+
     pub(super) fn tell(&self, event: Event) {
         // Nobody listens: nobody is told.
         let _ = self.0.events.send(event);
@@ -216,9 +229,7 @@ impl Operations {
             .collect();
         for id in old {
             known.remove(&id);
-            // The log last: one without the other is taken away by the next look.
-            let _ = files::remove(&self.path(&id, "json"));
-            let _ = files::remove(&self.path(&id, "log"));
+            self.remove_files(&id);
         }
     }
 

@@ -61,7 +61,7 @@ impl<'a> Context<'a> {
     /// What an engine sees of a name; `Err` is why that cannot be told.
     fn look(&self, engine: &str, name: &str) -> Result<Option<&'a Observed>, String> {
         match self.input.observed.get(engine) {
-            None => return Err(format!("there is no engine {engine:?} here")),
+            None => return Err(crate::error::no_engine(engine, self.input.observed.keys())),
             Some(Err(e)) => return Err(format!("engine {engine} cannot be asked: {e}")),
             Some(Ok(_)) => {}
         }

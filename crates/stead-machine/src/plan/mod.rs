@@ -3,11 +3,13 @@
 //! [`plan`] is a pure function of the file, the records and what engines see; it does nothing. What cannot be seen is
 //! [`Action::Unknown`], and nothing is done to it. Drift is shown; it is repaired by whoever applies the plan that shows it.
 
+mod common;
 mod decide;
 mod keys;
 mod show;
 mod words;
 
+pub use common::Common;
 pub(crate) use decide::before;
 pub use decide::{plan, plan_one};
 pub use keys::KeyChange;

@@ -1,25 +1,30 @@
 //! A plan for people, without colour: the first character of a line says its kind.
 
-use super::{Action, Entry, Plan, limits};
+use super::{Action, Common, Entry, Plan, limits};
 use std::fmt;
 
 const SESSION: &str = "session to start";
 const SESSIONS: &str = "sessions to start";
 
 impl fmt::Display for Plan {
-    /// One line or more a machine that is not as declared, one a session to be started, and a line that counts.
+    /// One line or more a machine that is not as declared, one a session to be started, what is said of several
+    /// machines, and a line that counts.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.machines.iter().filter(|entry| entry.is_shown());
+        let common = Common::of(self.machines.iter().map(|entry| (&*entry.name, entry.said())));
+        let shown = self.machines.iter().filter(|entry| entry.is_shown(&common));
         let widest = shown.clone().map(|entry| entry.name.chars().count()).max().unwrap_or(0);
         for entry in shown {
-            for line in entry.lines(widest) {
-                writeln!(f, "{line}")?;
+            for line in entry.lines(widest, &common) {
+                writeln!(f, "{}", line.trim_end())?;
             }
         }
         let names = self.sessions.iter().map(|start| start.name.chars().count());
         let widest = names.max().unwrap_or(0);
         for start in &self.sessions {
             writeln!(f, "+ session {:widest$}  start   on {}", start.name, start.machine)?;
+        }
+        for line in common.lines() {
+            writeln!(f, "  {line}")?;
         }
         f.write_str(&self.summary())
     }
@@ -71,16 +76,42 @@ impl Entry {
         }
     }
 
-    /// Whether a person has to see it.
-    pub fn is_shown(&self) -> bool {
-        self.action != Action::Nothing
-            || !(self.drift.is_empty() && self.remarks.is_empty() && self.notes.is_empty())
+    /// Whether it has lines of its own.
+    fn is_shown(&self, common: &Common<'_>) -> bool {
+        self.action != Action::Nothing || self.said().iter().any(|said| !common.has(said))
     }
 
-    /// Its lines, the name padded to this many columns.
-    pub fn lines(&self, widest: usize) -> Vec<String> {
+    /// What is said of it, a sentence each.
+    fn said(&self) -> Vec<String> {
+        let why = match &self.action {
+            Action::Blocked { why } | Action::Unknown { why } => Some(why),
+            _ => None,
+        };
+        let word = self.action.word();
+        let drift = self.drift.iter().map(|drift| {
+            format!("drift: {} was applied as {}, is {}", drift.what, drift.applied, drift.seen)
+        });
+        // What stands in the way is told by the action.
+        let remarks =
+            self.remarks.iter().filter(|remark| Some(&remark.text) != why).map(|remark| {
+                let kind = if remark.refused { "refused" } else { "warning" };
+                format!("{kind}: {}", remark.text)
+            });
+        let notes = self.notes.iter().map(|note| format!("note: {note}"));
+        why.map(|why| format!("{word}: {why}"))
+            .into_iter()
+            .chain(drift)
+            .chain(remarks)
+            .chain(notes)
+            .collect()
+    }
+
+    /// Its lines, the name padded to this many columns, without what is said of others, too.
+    fn lines(&self, widest: usize, common: &Common<'_>) -> Vec<String> {
         let head = format!("{} {:widest$}  ", self.sign(), self.name);
         let below = " ".repeat(widest + 4);
+        let mut own = self.said();
+        own.retain(|said| !common.has(said));
         let mut lines = Vec::new();
         match &self.action {
             Action::Create => {
@@ -104,20 +135,16 @@ impl Entry {
                 lines.push(format!("{head}destroy  {}", goes.join(", ")));
             }
             Action::Nothing => lines.push(format!("{head}as declared")),
-            Action::Blocked { why } => lines.push(format!("{head}blocked  {why}")),
-            Action::Unknown { why } => lines.push(format!("{head}unknown  {why}")),
+            Action::Blocked { .. } | Action::Unknown { .. } => {
+                let word = format!("{}: ", self.action.word());
+                let why = own.first().and_then(|said| said.strip_prefix(&word)).map(str::to_owned);
+                if why.is_some() {
+                    own.remove(0);
+                }
+                lines.push(format!("{head}{}  {}", self.action.word(), why.unwrap_or_default()));
+            }
         }
-        for drift in &self.drift {
-            lines.push(format!(
-                "{below}drift: {} was applied as {}, is {}",
-                drift.what, drift.applied, drift.seen
-            ));
-        }
-        for remark in &self.remarks {
-            let kind = if remark.refused { "refused" } else { "warning" };
-            lines.push(format!("{below}{kind}: {}", remark.text));
-        }
-        lines.extend(self.notes.iter().map(|note| format!("{below}note: {note}")));
+        lines.extend(own.iter().map(|said| format!("{below}{said}")));
         lines
     }
 }

@@ -156,6 +156,52 @@ fn a_plan_reads_well() {
 }
 
 #[test]
+fn what_stands_in_the_way_is_said_once_and_what_is_alike_for_several_below_them() {
+    let mut given = Given::as_declared(&["a", "b", "c", "d"]);
+    let remark = |refused, text: &str| Remark { refused, text: text.into() };
+    let no_limits = || remark(true, "memory: no limits here");
+    given.remarks = BTreeMap::from([
+        ("a".into(), vec![remark(true, "image: there is none"), remark(false, "open to all")]),
+        ("b".into(), vec![no_limits(), remark(true, "disk: full")]),
+        ("c".into(), vec![no_limits(), remark(false, "open to all")]),
+    ]);
+    given.sees(vec![
+        seen("a", Phase::Stopped),
+        seen("b", Phase::Stopped),
+        seen("c", Phase::Stopped),
+        seen("d", Phase::Running),
+    ]);
+    let text = "\
+x a  blocked  image: there is none
+x b  blocked
+     refused: disk: full
+x c  blocked
+  a, b, c: drift: phase was applied as running, is stopped
+  a, c: warning: open to all
+  b, c: blocked: memory: no limits here
+nothing to do; 1 as declared, 3 blocked";
+    assert_eq!(given.plan().to_string(), text);
+
+    // A machine of which nothing else is to be said has no line.
+    let mut given = Given::as_declared(&["a", "b", "c", "d", "e"]);
+    let same = || vec![remark(false, "open to all")];
+    given.remarks = ["a", "b", "c", "d", "e"].map(|name| (name.to_owned(), same())).into();
+    assert_eq!(
+        given.plan().to_string(),
+        "  all 5 machines: warning: open to all\nnothing to do; 5 as declared"
+    );
+}
+
+#[test]
+fn an_engine_that_is_not_there_is_told_with_those_that_are() {
+    let mut given = m();
+    given.records = Listing::default();
+    given.declared("m").engine = "qemu".into();
+    let why = "there is no engine \"qemu\" here; there are: sandbox".into();
+    assert_eq!(given.action(), Action::Unknown { why });
+}
+
+#[test]
 fn what_cannot_be_seen_is_never_touched() {
     let blind: [Tamper; 6] = [
         Box::new(|g| {

@@ -24,7 +24,10 @@ pub fn limits(machine: &Machine) -> String {
         words.push(machine.image.clone());
     }
     words.extend(machine.memory.map(|m| size(m.bytes())));
-    words.extend(machine.cpus.map(|c| format!("{} cpus", thousandths(u64::from(c)))));
+    words.extend(machine.cpus.map(|c| match c {
+        1000 => "1 cpu".into(),
+        c => format!("{} cpus", thousandths(u64::from(c))),
+    }));
     words.extend(machine.disk.map(|d| format!("{} disk", size(d.bytes()))));
     if machine.ephemeral {
         words.push("ephemeral".into());
@@ -32,7 +35,8 @@ pub fn limits(machine: &Machine) -> String {
     match &machine.egress {
         Egress::Open => {}
         Egress::WebOnly => words.push("egress web-only".into()),
-        Egress::Allow(to) => words.push(format!("egress to {}", to.len())),
+        Egress::Allow(to) if to.len() == 1 => words.push("egress to 1 server".into()),
+        Egress::Allow(to) => words.push(format!("egress to {} servers", to.len())),
         Egress::None => words.push("egress none".into()),
     }
     if !machine.running {
@@ -62,8 +66,9 @@ pub(super) fn value(key: &str, value: &Value) -> String {
         (_, Value::Array(values)) => list(values, plain),
         ("keep", Value::Object(keep)) => {
             let part = |k: &str| keep.get(k).filter(|v| !v.is_null()).map(plain);
-            let count = part("count").map(|c| format!("{c} snapshots"));
-            let age = part("age").map(|a| format!("{a} s"));
+            let count = part("count")
+                .map(|c| if c == "1" { "1 snapshot".into() } else { format!("{c} snapshots") });
+            let age = keep.get("age").and_then(Value::as_u64).map(span);
             let both: Vec<String> = [count, age].into_iter().flatten().collect();
             if both.is_empty() { "all".into() } else { both.join(", ") }
         }
@@ -71,6 +76,15 @@ pub(super) fn value(key: &str, value: &Value) -> String {
             allow.values().map(|to| self::value("", to)).collect::<Vec<_>>().join(" ")
         }
         (_, value) => plain(value),
+    }
+}
+
+/// Seconds in the largest unit of the stead file that they are a whole number of.
+fn span(seconds: u64) -> String {
+    let whole = |(_, unit): &(&str, u64)| seconds.is_multiple_of(*unit);
+    match [("d", 86_400), ("h", 3600), ("m", 60)].into_iter().find(whole) {
+        Some((letter, unit)) => format!("{}{letter}", seconds / unit),
+        None => format!("{seconds} s"),
     }
 }
 
@@ -98,6 +112,27 @@ fn thousandths(n: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_not_several() {
+        let words = |cpus: u32, to: &[&str]| {
+            let to = to.iter().filter_map(|to| to.parse().ok()).collect();
+            limits(&Machine { cpus: Some(cpus), egress: Egress::Allow(to), ..Machine::default() })
+        };
+        assert_eq!(words(1000, &["a.org"]), "sandbox, 1 cpu, egress to 1 server");
+        assert_eq!(words(500, &["a.org", "b.org"]), "sandbox, 0.5 cpus, egress to 2 servers");
+        assert_eq!(words(2000, &[]), "sandbox, 2 cpus, egress to 0 servers");
+    }
+
+    #[test]
+    fn what_is_kept_reads_as_it_is_written() {
+        let keep = |count: Option<u32>, age: Option<u64>| {
+            value("keep", &serde_json::json!({ "count": count, "age": age }))
+        };
+        assert_eq!(keep(Some(10), Some(30 * 86_400)), "10 snapshots, 30d");
+        assert_eq!(keep(Some(1), Some(90 * 60)), "1 snapshot, 90m");
+        assert_eq!(keep(None, None), "all");
+    }
 
     #[test]
     fn sizes_read_well() {

@@ -113,6 +113,7 @@ impl Records {
     pub fn find(&self, name: &str) -> Result<Record, Error> {
         match self.get(name)? {
             Some(record) => Ok(record),
+            None if name == HOST => Err(Error::Host),
             None => Err(Error::NotFound { name: name.into(), near: self.nearest(name) }),
         }
     }

@@ -52,10 +52,10 @@ impl Machines {
 
     /// Whether it is what is left of a session on a machine of this name that was destroyed since.
     fn is_stale(&self, session: &Session, machine: &str) -> bool {
-        let over = session
-            .exit
-            .as_ref()
-            .is_some_and(|exit| exit.by == EndedBy::Lost || exit.failed.is_some());
+        // One that came to its end by itself has done what it was for.
+        let over = session.exit.as_ref().is_some_and(|exit| {
+            matches!(exit.by, EndedBy::Lost | EndedBy::Person) || exit.failed.is_some()
+        });
         if !over || session.machine != machine || machine == "host" {
             return false;
         }

@@ -9,6 +9,7 @@ pub use api::Line;
 pub use bridges::Bridges;
 pub use work::Lines;
 
+use crate::remote::Stopping;
 use crate::{Steward, StewardError};
 use api::{Declared, Door, Shown, Way};
 use std::collections::BTreeMap;
@@ -148,15 +149,20 @@ impl Machines {
         let machines = self.clone();
         Lines::of(self, Vec::new(), move |lines| async move {
             let parallel = ask.parallel.clamp(1, MOST_AT_ONCE);
-            let names: Vec<String> = ask.plan.machines.iter().map(|e| e.name.clone()).collect();
-            for entry in &ask.plan.machines {
-                if entry.action.is_change() {
-                    machines.before_stop(&entry.name).await;
-                }
-            }
             let goes = |entry: &&Entry| matches!(entry.action, Action::Destroy { .. });
             let gone: Vec<String> =
                 ask.plan.machines.iter().filter(goes).map(|entry| entry.name.clone()).collect();
+            let mut stopping = BTreeMap::new();
+            let mut untouched = Vec::new();
+            for entry in &ask.plan.machines {
+                let name = entry.name.clone();
+                if entry.action.is_change() {
+                    let guard = machines.before_stop(&name).await;
+                    stopping.insert(name, guard);
+                } else {
+                    untouched.push(name);
+                }
+            }
             let starts = ask.plan.sessions.clone();
             // Before their machines run: there they would be tried again.
             machines.remove_stale(&starts).await;
@@ -165,19 +171,23 @@ impl Machines {
             while let Some(event) = applying.next().await {
                 match event {
                     ApplyEvent::Operation { event } => lines.event(event),
-                    ApplyEvent::Ended { error: Some(why), .. } => failed.push(why),
+                    ApplyEvent::Ended { machine, error, .. } => {
+                        failed.extend(error);
+                        if gone.contains(&machine) && !machines.exists(&machine) {
+                            machines.steward.machine_destroyed(&machine);
+                        } else {
+                            machines.tell_sessions(&machine).await;
+                        }
+                        stopping.remove(&machine);
+                    }
                     ApplyEvent::Skipped { machine, why } => {
                         failed.push(format!("{machine}: {why}"));
                     }
                     _ => {}
                 }
             }
-            for name in &names {
-                if gone.contains(name) && !machines.exists(name) {
-                    machines.steward.machine_destroyed(name);
-                } else {
-                    machines.tell_sessions(name).await;
-                }
+            for name in &untouched {
+                machines.tell_sessions(name).await;
             }
             failed.extend(machines.start_sessions(&ask.declared, &starts).await);
             if failed.is_empty() {
@@ -194,6 +204,7 @@ impl Machines {
         let machines = self.clone();
         let name = ask.name.clone();
         Lines::of(self, vec![name.clone()], move |lines| async move {
+            let mut stopping = None;
             match ask.declared {
                 None => {
                     let mut declared = stead_file::scratch();
@@ -203,6 +214,9 @@ impl Machines {
                 Some(declared) => {
                     let declared = Declared { only: vec![name.clone()], ..declared };
                     let plan = machines.plan(&declared).await?;
+                    if plan.machines.iter().any(|e| e.name == name && e.action.is_change()) {
+                        stopping = machines.before_stop(&name).await;
+                    }
                     let mut applying = machines.manager.apply(plan, Selection::All, 1);
                     while let Some(event) = applying.next().await {
                         match event {
@@ -219,6 +233,7 @@ impl Machines {
                 }
             }
             machines.tell_sessions(&name).await;
+            drop(stopping);
             json(&machines.get(&name).await?)
         })
     }
@@ -242,7 +257,7 @@ impl Machines {
     pub fn down(&self, name: String) -> Lines {
         let machines = self.clone();
         Lines::of(self, vec![name.clone()], move |_| async move {
-            machines.before_stop(&name).await;
+            let _stopping = machines.before_stop(&name).await;
             let done = machines.manager.down(&name).await;
             machines.tell_sessions(&name).await;
             json(&done.map_err(problem)?)
@@ -253,10 +268,12 @@ impl Machines {
     pub fn restart(&self, name: String) -> Lines {
         let machines = self.clone();
         Lines::of(self, vec![name.clone()], move |_| async move {
-            machines.before_stop(&name).await;
+            let _stopping = machines.before_stop(&name).await;
             let done = machines.manager.restart(&name).await;
-            // The sessions of the life before are lost whether or not the next one began.
-            machines.steward.machine_down(&name);
+            if done.is_ok() {
+                // Its sessions of the life before are lost. What failed may have left it running.
+                machines.steward.machine_down(&name);
+            }
             machines.tell_sessions(&name).await;
             json(&done.map_err(problem)?)
         })
@@ -266,7 +283,7 @@ impl Machines {
     pub fn destroy(&self, name: String) -> Lines {
         let machines = self.clone();
         Lines::of(self, vec![name.clone()], move |_| async move {
-            machines.before_stop(&name).await;
+            let _stopping = machines.before_stop(&name).await;
             let done = machines.manager.destroy(&name).await;
             if done.is_ok() {
                 machines.steward.machine_destroyed(&name);
@@ -310,9 +327,11 @@ impl Machines {
     pub fn restore(&self, name: String, snapshot: String) -> Lines {
         let machines = self.clone();
         Lines::of(self, vec![name.clone()], move |_| async move {
-            machines.before_stop(&name).await;
+            let _stopping = machines.before_stop(&name).await;
             let done = machines.manager.restore(&name, &snapshot).await;
-            machines.steward.machine_down(&name);
+            if done.is_ok() {
+                machines.steward.machine_down(&name);
+            }
             machines.tell_sessions(&name).await;
             json(&done.map_err(problem)?)
         })
@@ -416,11 +435,13 @@ impl Machines {
         })
     }
 
-    /// Has what the sessions of a machine have printed copied while it can be.
-    async fn before_stop(&self, name: &str) {
-        if self.exists(name) {
-            self.steward.machine_stopping(name).await;
+    /// Has what the sessions of a machine have printed copied while it can be, and nothing begin in it until what this
+    /// returns is dropped.
+    async fn before_stop(&self, name: &str) -> Option<Stopping> {
+        if name == "host" || !self.exists(name) {
+            return None;
         }
+        Some(self.steward.machine_stopping(name).await)
     }
 
     /// Tells a machine's sessions what has become of it. What cannot be told is told as that.
@@ -457,6 +478,10 @@ fn problem(error: Error) -> StewardError {
             };
             StewardError::NoMachine { name, help }
         }
+        Error::Host => StewardError::invalid(error.to_string()).with_help(
+            "stead kill ends a session on it; what can be stopped, kept and destroyed is a sandbox: stead init, \
+             or stead run -m scratch",
+        ),
         Error::Name(_) | Error::Refused { .. } => StewardError::invalid(error.to_string()),
         error => StewardError::failed(error.to_string()),
     }

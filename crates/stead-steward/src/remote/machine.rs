@@ -54,6 +54,8 @@ struct State {
     attempts: u64,
     /// How often the engine has said that it went down.
     downs: u64,
+    /// How many are stopping it, or stopping it to start it again.
+    stoppers: u32,
     task: Option<AbortHandle>,
     /// Visits and copies under way.
     tasks: Vec<AbortHandle>,
@@ -70,6 +72,21 @@ pub struct Machine {
     cancel: Notify,
 }
 
+/// A machine that is being stopped, until this is dropped; by then it has been told what has become of it.
+#[must_use]
+pub struct Stopping(Arc<Machine>);
+
+impl Drop for Stopping {
+    fn drop(&mut self) {
+        lock_of(&self.0.state).stoppers -= 1;
+        self.0.stir();
+        if let Some(core) = self.0.core() {
+            // Lives that ended meanwhile, and were not to be followed by others.
+            core.wake_machine(&self.0.name);
+        }
+    }
+}
+
 impl Machine {
     pub fn new(name: &str, core: Weak<Core>) -> Arc<Self> {
         let state = State {
@@ -79,6 +96,7 @@ impl Machine {
             copies: HashMap::new(),
             attempts: 0,
             downs: 0,
+            stoppers: 0,
             task: None,
             tasks: Vec::new(),
         };
@@ -130,7 +148,9 @@ impl Machine {
 
     /// What keeps the steward from reaching the machine, in words that follow "its machine".
     fn obstacle(&self) -> String {
-        match &lock_of(&self.state).reach {
+        let state = lock_of(&self.state);
+        match &state.reach {
+            Reach::Unasked | Reach::Unknown(_) if state.stoppers > 0 => "is being stopped".into(),
             Reach::Unasked => "has not been asked yet".into(),
             Reach::Unknown(why) => format!("cannot be reached: {why}"),
             Reach::Stopped => "does not run".into(),
@@ -223,6 +243,24 @@ impl Machine {
         }
         self.ask();
         Alive::Unknown(format!("its machine {}", self.obstacle()))
+    }
+
+    /// Somebody is about to stop it. Until the guard goes, no stream into it is made and nothing begins in it: what runs
+    /// inside is ending, and a life that began there now would be lost at once. A stream that stands is kept.
+    pub fn stopping(self: &Arc<Self>) -> Stopping {
+        lock_of(&self.state).stoppers += 1;
+        Stopping(self.clone())
+    }
+
+    /// Whether it is being stopped.
+    pub fn is_stopping(&self) -> bool {
+        lock_of(&self.state).stoppers > 0
+    }
+
+    /// Returns once nobody is stopping it.
+    async fn settled(&self) {
+        let mut changed = self.changed.subscribe();
+        while self.is_stopping() && changed.changed().await.is_ok() {}
     }
 
     /// Whether the machine has been asked, with whatever result.
@@ -330,7 +368,7 @@ impl Machine {
             }
             let retry = match &lock_of(&self.state).reach {
                 Reach::Unknown(_) => {
-                    Some((FIRST_RETRY * (1 << (failures - 1).min(20))).min(LAST_RETRY))
+                    Some((FIRST_RETRY * (1 << failures.saturating_sub(1).min(20))).min(LAST_RETRY))
                 }
                 _ => None,
             };
@@ -351,6 +389,7 @@ impl Machine {
     /// Connects and serves until the stream ends. What that means for the machine; `None` if somebody else has decided.
     async fn attempt(self: &Arc<Self>) -> Option<Reach> {
         let unknown = |why: &str| Some(Reach::Unknown(check::line(why, 500)));
+        self.settled().await;
         let machines = self.core()?.remote.machines.clone();
         let stream = match timeout(CONNECT, machines.bridge(&self.name)).await {
             Ok(Ok(stream)) => stream,

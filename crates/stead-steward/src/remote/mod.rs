@@ -15,6 +15,7 @@ mod pipe;
 mod requests;
 
 pub use link::Ended;
+pub use machine::Stopping;
 pub use requests::{Exec, Running};
 
 pub(crate) use check::{session as check_session, status as check_status};
@@ -158,7 +159,8 @@ impl Core {
 
     /// Whether a session's next life could begin now as far as its machine is concerned.
     pub fn could_begin(&self, id: &str) -> bool {
-        self.machine_of(id).is_none_or(|machine| machine.link_now().is_some())
+        self.machine_of(id)
+            .is_none_or(|machine| machine.link_now().is_some() && !machine.is_stopping())
     }
 
     /// The sessions of a machine are looked at again.

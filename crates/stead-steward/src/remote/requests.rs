@@ -1,7 +1,7 @@
 //! What the rest of the program says to the steward about machines, and asks of them.
 
 use super::link::{AskError, Ended};
-use super::machine::Machine;
+use super::machine::{Machine, Stopping};
 use crate::shared::Core;
 use crate::steward::Steward;
 use crate::{Places, StewardError};
@@ -114,8 +114,9 @@ impl Steward {
         }
     }
 
-    /// A machine is about to be stopped: what its sessions have printed is copied while it can be.
-    pub async fn machine_stopping(&self, name: &str) {
+    /// A machine is about to be stopped: what its sessions have printed is copied while it can be. Nothing begins in it
+    /// until what this returns is dropped, after it was said what has become of the machine.
+    pub async fn machine_stopping(&self, name: &str) -> Stopping {
         let sessions: Vec<String> = {
             let table = self.core.lock();
             let of = table.entries.values().filter(|e| e.session.machine == name);
@@ -127,6 +128,7 @@ impl Steward {
             copies.spawn(async move { core.copy(&id).await });
         }
         let _ = timeout(LAST_COPIES, async { while copies.join_next().await.is_some() {} }).await;
+        self.core.machine(name).stopping()
     }
 
     /// Brings what lies on this host of a session up to date, before its history is read from its folder. A sentence

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use stead_hold::client;
 use stead_steward::holds::RealHolds;
+use stead_steward::inotify::{Folders, WatchFlags};
 use stead_steward::remote::{BridgeError, Machines};
 use stead_steward::{Options, Places, Steward, StewardError};
 use stead_wire::api::Create;
@@ -267,11 +268,15 @@ pub async fn type_into(socket: &Path, text: &str) {
     let _: serde_json::Value = ask(socket, Ask::Type { bytes }).await.unwrap();
 }
 
-/// Waits for something that nobody tells of.
-pub async fn until_true(what: impl Fn() -> bool) {
-    let begun = std::time::Instant::now();
-    while !what() {
-        assert!(begun.elapsed() < super::common::LONG, "it never was so");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+/// Waits until a folder is gone.
+pub async fn until_gone(path: &Path) {
+    let above = Folders::new().unwrap();
+    above.watch(path.parent().unwrap(), WatchFlags::DELETE | WatchFlags::MOVED_FROM).unwrap();
+    let gone = async {
+        while path.exists() {
+            above.next().await.unwrap();
+        }
+    };
+    let shown = path.display();
+    tokio::time::timeout(super::common::LONG, gone).await.unwrap_or_else(|_| panic!("{shown}"));
 }

@@ -4,20 +4,20 @@ use super::{attach, print};
 use crate::failure::Failure;
 use std::io::{BufRead, Write};
 
-/// Shows what goes and asks whether it may. With `yes` nobody is asked.
+/// Shows what goes and asks whether it may. With `yes` it is shown, and nobody is asked.
 ///
 /// # Errors
 /// If the answer is no, or there is nobody to ask.
 pub fn whether(yes: bool, goes: &[String], question: &str) -> Result<(), Failure> {
-    if yes {
-        return Ok(());
-    }
-    if !attach::has_terminal() {
+    if !yes && !attach::has_terminal() {
         return Err(Failure::misused(format!("there is no terminal to ask in: {question}"))
             .help("--yes does it without asking"));
     }
     for line in goes {
         print(format!("  {line}\n").as_bytes())?;
+    }
+    if yes {
+        return Ok(());
     }
     print(format!("{question} [y/N] ").as_bytes())?;
     std::io::stdout().flush()?;

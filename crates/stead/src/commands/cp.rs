@@ -2,13 +2,17 @@
 //!
 //! What comes out of a machine is not trusted: it is unpacked by us, into the folder that was named and nowhere else.
 
-use super::door;
+use super::{door, print_json};
 use crate::cli::Cp;
 use crate::failure::{Failure, Outcome};
 use crate::steward::Steward;
+use serde::Serialize;
 use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 use std::process::Stdio;
+
+/// What the script inside ends with if a path is not there; neither a shell nor tar does.
+const NOT_THERE: i32 = 66;
 
 /// One end of a copy.
 enum End {
@@ -17,16 +21,47 @@ enum End {
 }
 
 pub fn run(args: &Cp) -> Outcome {
-    match (end(&args.from), end(&args.to)) {
-        (End::Here(from), End::In { machine, path }) => into(&from, &machine, &path),
-        (End::In { machine, path }, End::Here(to)) => out_of(&machine, &path, &to),
-        (End::Here(_), End::Here(_)) => Err(Failure::misused("neither of the two is in a machine")
-            .help("a path in a machine is MACHINE:PATH")),
-        (End::In { .. }, End::In { .. }) => {
-            Err(Failure::misused("one of the two must be on this host")
-                .help("copy here first, then there"))
+    let machine = match (end(&args.from), end(&args.to)) {
+        (End::Here(from), End::In { machine, path }) if from == Path::new("-") => {
+            return Err(no_stream(&format!("sh -c 'cat > {path}'"), &machine));
         }
+        (End::In { machine, path }, End::Here(to)) if to == Path::new("-") => {
+            return Err(no_stream(&format!("cat {path}"), &machine));
+        }
+        (End::Here(from), End::In { machine, path }) => {
+            into(&from, &machine, &path)?;
+            machine
+        }
+        (End::In { machine, path }, End::Here(to)) => {
+            out_of(&machine, &path, &to)?;
+            machine
+        }
+        (End::Here(_), End::Here(_)) => {
+            return Err(Failure::misused("neither of the two is in a machine")
+                .help("a path in a machine is MACHINE:PATH"));
+        }
+        (End::In { .. }, End::In { .. }) => {
+            return Err(Failure::misused("one of the two must be on this host")
+                .help("copy here first, then there"));
+        }
+    };
+    if args.json.json {
+        print_json(&Copied { machine: &machine, from: &args.from, to: &args.to })?;
     }
+    Ok(0)
+}
+
+/// What `--json` prints once all is there.
+#[derive(Serialize)]
+struct Copied<'a> {
+    machine: &'a str,
+    from: &'a str,
+    to: &'a str,
+}
+
+fn no_stream(instead: &str, machine: &str) -> Failure {
+    Failure::misused("cp copies files and folders; - is neither")
+        .help(format!("stead exec {machine} -- {instead} has a stream; a file called - is ./-"))
 }
 
 /// `box:/etc` is in a machine, `./box:x` and `/a:b` are here, as with scp.
@@ -40,15 +75,18 @@ fn end(text: &str) -> End {
     }
 }
 
-fn into(from: &Path, machine: &str, to: &str) -> Outcome {
-    from.symlink_metadata()
-        .map_err(|e| Failure::failed(format!("cannot read {}: {e}", from.display())))?;
+fn into(from: &Path, machine: &str, to: &str) -> Result<(), Failure> {
+    from.symlink_metadata().map_err(|e| {
+        Failure::failed(format!("cannot read {}: {e}", from.display()))
+            .help("the first path is what is copied, the second where to")
+    })?;
     let name = last(from)
         .or_else(|| from.canonicalize().ok().as_deref().and_then(last))
         .ok_or_else(|| Failure::misused(format!("{} has no name", from.display())))?;
     let steward = Steward::of_user()?;
     // Into a folder under its own name, else under the name that was given, once all of it is there.
     let script = "if [ -d \"$1\" ]; then exec tar -xf - --no-same-owner -C \"$1\"; fi; \
+                  [ -d \"$(dirname -- \"$1\")\" ] || exit 66; \
                   in=$(mktemp -d -- \"$(dirname -- \"$1\")/.stead-cp-XXXXXX\") || exit 1; \
                   tar -xf - --no-same-owner -C \"$in\" && mv -f -- \"$in/$2\" \"$1\"; \
                   ended=$?; rm -rf -- \"$in\"; exit $ended";
@@ -68,16 +106,26 @@ fn into(from: &Path, machine: &str, to: &str) -> Outcome {
     };
     let packed = packed.and_then(|()| tar.into_inner()).and_then(|mut pipe| pipe.flush());
     let status = child.wait()?;
+    if status.code() == Some(NOT_THERE) {
+        return Err(Failure::failed(format!("machine \"{machine}\" has no folder for {to}"))
+            .help(format!("stead exec {machine} -- mkdir -p FOLDER makes one")));
+    }
+    match packed {
+        // The machine reads no more, and has said why.
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe && !status.success() => {}
+        Err(e) => return Err(Failure::failed(format!("cannot copy {}: {e}", from.display()))),
+        Ok(()) => {}
+    }
     if !status.success() {
         return Err(Failure::failed(format!("{machine}: tar ended with {status}")));
     }
-    packed?;
-    Ok(0)
+    Ok(())
 }
 
-fn out_of(machine: &str, from: &str, to: &Path) -> Outcome {
+fn out_of(machine: &str, from: &str, to: &Path) -> Result<(), Failure> {
     let steward = Steward::of_user()?;
-    let script = "cd -- \"$(dirname -- \"$1\")\" && exec tar -cf - -- \"$(basename -- \"$1\")\"";
+    let script = "[ -e \"$1\" ] || [ -L \"$1\" ] || exit 66; \
+                  cd -- \"$(dirname -- \"$1\")\" && exec tar -cf - -- \"$(basename -- \"$1\")\"";
     let words = ["/bin/sh", "-c", script, "sh", from].map(String::from);
     let mut child = door::command(&steward, machine, None, &[], &words)?
         .stdin(Stdio::null())
@@ -90,8 +138,12 @@ fn out_of(machine: &str, from: &str, to: &Path) -> Outcome {
     }
     let status = child.wait()?;
     unpacked?;
+    if status.code() == Some(NOT_THERE) {
+        return Err(Failure::failed(format!("machine \"{machine}\" has no {from}"))
+            .help("a path without / at its beginning starts at the home of root there"));
+    }
     if status.success() {
-        Ok(0)
+        Ok(())
     } else {
         Err(Failure::failed(format!("{machine}: tar ended with {status}")))
     }
@@ -112,6 +164,10 @@ fn unpack(from: impl std::io::Read, to: &Path) -> Result<(), Failure> {
         (folder, Some(name))
     };
     let mut archive = tar::Archive::new(std::io::BufReader::with_capacity(1 << 16, from));
+    if !folder.is_dir() {
+        return Err(Failure::failed(format!("there is no folder {}", folder.display()))
+            .help("mkdir -p makes it"));
+    }
     // Beside the target first: links in the stream can lead only to what the stream itself brought.
     let beside = tempfile::Builder::new().prefix(".stead-cp-").tempdir_in(&folder)?;
     for entry in archive.entries()? {

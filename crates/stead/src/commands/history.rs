@@ -208,10 +208,10 @@ pub fn export(args: &Export) -> Outcome {
     let found = written(&steward, &args.name)?;
     let history = found.folder.history();
     let mut out: Box<dyn Write> = match &args.output {
-        Some(path) => Box::new(io::BufWriter::new(
-            std::fs::File::create(path)
-                .map_err(|e| Failure::failed(format!("cannot write {}: {e}", path.display())))?,
-        )),
+        Some(path) => Box::new(io::BufWriter::new(std::fs::File::create(path).map_err(|e| {
+            Failure::failed(format!("cannot write {}: {e}", path.display()))
+                .help("-o names a file in a folder that is there and that you may write to")
+        })?)),
         None => Box::new(io::BufWriter::new(io::stdout().lock())),
     };
     match args.format {

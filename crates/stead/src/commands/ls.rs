@@ -8,6 +8,7 @@ use crate::steward::Steward;
 use std::fmt::Write as _;
 use stead_hold::clock::now_ms;
 use stead_machine::model::Phase;
+use stead_machine::plan::Common;
 use stead_steward::machines::api::Shown;
 use stead_wire::session::Session;
 
@@ -55,13 +56,14 @@ fn machines_of(steward: &Steward, only: Option<&str>) -> Result<Vec<Shown>, Fail
     Ok(machines)
 }
 
-/// A line a machine, in columns, and below it what a person should know of it.
+/// A line a machine, in columns, and below it what a person should know of it; at the end what is said of several.
 fn machine_table(machines: &[Shown], now: u64, color: bool) -> String {
     let longest = |of: &dyn Fn(&Shown) -> usize, least: usize| {
         machines.iter().map(of).max().unwrap_or(0).max(least)
     };
     let name = longest(&|m| m.name.len(), 7).min(32);
     let engine = longest(&|m| m.engine.len(), 6).min(16);
+    let common = Common::of(machines.iter().map(|m| (&*m.name, said(m))));
     let mut out = String::new();
     let head = format!(
         "{:name$}  {:engine$}  {:7}  {:>4}  {:15}  IMAGE",
@@ -69,11 +71,11 @@ fn machine_table(machines: &[Shown], now: u64, color: bool) -> String {
     );
     let _ = writeln!(out, "{}", present::paint(&head, "2", color));
     for machine in machines {
-        let (word, sgr, why) = match &machine.phase {
-            Phase::Running => ("running", "32", None),
-            Phase::Stopped => ("stopped", "2", None),
-            Phase::Partial(why) => ("partial", "31", Some(why)),
-            Phase::Unknown(why) => ("unknown", "35", Some(why)),
+        let (word, sgr) = match &machine.phase {
+            Phase::Running => ("running", "32"),
+            Phase::Stopped => ("stopped", "2"),
+            Phase::Partial(_) => ("partial", "31"),
+            Phase::Unknown(_) => ("unknown", "35"),
         };
         let age = machine.since.map(|since| present::age(since, now)).unwrap_or_default();
         let address = machine.address.map(|address| address.to_string()).unwrap_or_default();
@@ -86,11 +88,23 @@ fn machine_table(machines: &[Shown], now: u64, color: bool) -> String {
             present::clean(image),
         );
         let _ = writeln!(out, "{}", line.trim_end());
-        for note in why.into_iter().chain(&machine.notes) {
-            let _ = writeln!(out, "  {}", present::clean(note));
+        for own in said(machine).iter().filter(|said| !common.has(said)) {
+            let _ = writeln!(out, "  {}", present::clean(own));
         }
     }
+    for line in common.lines() {
+        let _ = writeln!(out, "{}", present::clean(&line));
+    }
     out
+}
+
+/// What a person should know of a machine: why its state is not a plain one, and what its engine notes.
+fn said(machine: &Shown) -> Vec<String> {
+    let why = match &machine.phase {
+        Phase::Running | Phase::Stopped => None,
+        Phase::Partial(why) | Phase::Unknown(why) => Some(why),
+    };
+    why.into_iter().chain(&machine.notes).cloned().collect()
 }
 
 /// A line a session, in columns.
@@ -127,4 +141,44 @@ fn table(sessions: &[Session], now: u64, width: usize, color: bool) -> String {
         );
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_alike_for_several_machines_is_one_line() {
+        let machine = |name: &str, notes: &[&str]| Shown {
+            name: name.into(),
+            id: String::new(),
+            engine: "sandbox".into(),
+            phase: Phase::Running,
+            since: None,
+            address: None,
+            owner: None,
+            declared: None,
+            created: 0,
+            notes: notes.iter().map(|note| (*note).to_owned()).collect(),
+        };
+        let mut machines = vec![machine("host", &[]), machine("a", &["no limits", "old"])];
+        machines
+            .push(Shown { phase: Phase::Partial("half".into()), ..machine("b", &["no limits"]) });
+        let table = machine_table(&machines, 0, false);
+        let lines: Vec<&str> = table.lines().map(str::trim_end).collect();
+        assert_eq!(
+            lines,
+            [
+                "MACHINE  ENGINE   STATE     AGE  ADDRESS          IMAGE",
+                "host     sandbox  running",
+                "a        sandbox  running",
+                "  old",
+                "b        sandbox  partial",
+                "  half",
+                "a, b: no limits",
+            ]
+        );
+        machines.extend(["c", "d", "e"].map(|name| machine(name, &["no limits"])));
+        assert!(machine_table(&machines, 0, false).ends_with("\n5 machines: no limits\n"));
+    }
 }

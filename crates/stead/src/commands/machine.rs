@@ -120,8 +120,10 @@ pub fn destroy(args: &Destroy) -> Outcome {
         let lost: Vec<String> = steward.get(&format!("{}/goes", path(machine)))?;
         goes.extend(lost.into_iter().map(|what| format!("{machine}: {}", present::clean(&what))));
     }
+    // With --yes standard output is for the events, where a program reads them.
+    let goes = if args.yes && args.json.json { &[] } else { goes.as_slice() };
     let question = format!("destroy {}?", args.machines.join(", "));
-    ask::whether(args.yes, &goes, &question)?;
+    ask::whether(args.yes, goes, &question)?;
     let mut worst = 0;
     for machine in &args.machines {
         let path = path(machine);
@@ -174,7 +176,9 @@ pub fn move_state(args: &Move) -> Outcome {
         format!("{} is left with an empty state", args.from),
         format!("the state of {} is kept as a snapshot and replaced", args.to),
     ];
-    ask::whether(args.yes, &goes, &format!("move the state of {} to {}?", args.from, args.to))?;
+    // With --yes nobody is asked, and the command says it all.
+    let goes = if args.yes { &[] } else { goes.as_slice() };
+    ask::whether(args.yes, goes, &format!("move the state of {} to {}?", args.from, args.to))?;
     let body = api::MoveTo { to: args.to.clone() };
     let path = format!("{}/move", path(&args.from));
     work::follow(&steward, Method::POST, &path, Some(&body), args.json.json)?;

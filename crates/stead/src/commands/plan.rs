@@ -27,7 +27,12 @@ pub fn init(args: &Init) -> Outcome {
                 Failure::failed(format!("{} is there already", path.display()))
                     .help("stead plan shows what it would change")
             }
-            _ => Failure::failed(format!("cannot write {}: {e}", path.display())),
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
+                Failure::failed(format!("there is no folder {}", folder.display()))
+                    .help("name one that is there; mkdir makes one")
+            }
+            _ => Failure::failed(format!("cannot write {}: {e}", path.display()))
+                .help("name a folder that you may write to"),
         },
     )?;
     file.write_all(::stead_file::init(&name).as_bytes())?;

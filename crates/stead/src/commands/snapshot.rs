@@ -3,7 +3,7 @@
 use super::machine::path;
 use super::{ask, print, print_json, work};
 use crate::cli::Snapshot as Command;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::present;
 use crate::resolve::path_part;
 use crate::steward::Steward;
@@ -37,16 +37,33 @@ pub fn run(command: &Command) -> Outcome {
             let path = format!("{}/snapshots/{}/restore", path(machine), path_part(name));
             work::follow(&steward, Method::POST, &path, None::<&()>, json.json)?;
         }
-        Command::Rm { machine, names, yes } => {
+        Command::Rm { machine, names, yes, json } => {
+            let there: Vec<Snapshot> = steward.get(&format!("{}/snapshots", path(machine)))?;
+            // Before anybody is asked, and before the first one goes.
+            if let Some(missing) = names.iter().find(|n| there.iter().all(|s| s.name != **n)) {
+                return Err(none(machine, missing, &there));
+            }
             let question = format!("remove {} of {machine}?", names.join(", "));
             ask::whether(*yes, &[], &question)?;
             for name in names {
                 let path = format!("{}/snapshots/{}", path(machine), path_part(name));
-                work::follow(&steward, Method::DELETE, &path, None::<&()>, false)?;
+                work::follow(&steward, Method::DELETE, &path, None::<&()>, json.json)?;
             }
         }
     }
     Ok(0)
+}
+
+fn none(machine: &str, name: &str, there: &[Snapshot]) -> Failure {
+    let name = present::clean(name);
+    let help = match there {
+        [] => format!("it has none; stead snapshot create {machine} makes one"),
+        there => {
+            let names: Vec<&str> = there.iter().map(|s| s.name.as_str()).collect();
+            format!("it has {}", present::cut(&names.join(", "), 200))
+        }
+    };
+    Failure::failed(format!("\"{machine}\" has no snapshot \"{name}\"")).help(help)
 }
 
 fn worth(snapshot: &Snapshot) -> &'static str {

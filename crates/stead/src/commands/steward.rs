@@ -77,8 +77,7 @@ fn setup(places: Places) -> Setup {
     let engines: Vec<Arc<dyn Engine>> =
         vec![Arc::new(Host), Arc::new(Sandbox::new(&places.data, &places.runtime, programs))];
     let (data, runtime) = (places.data.clone(), places.runtime.clone());
-    let ways =
-        move |name: &str| sandbox::run_folder(&data, &runtime, name).join(stead_box::net::SOCKET);
+    let ways = move |name: &str| sandbox::socket(&data, &runtime, name);
     Setup { places, hold_program, engines, bridge: sandbox::bridge(), ways: Arc::new(ways) }
 }
 

@@ -8,10 +8,11 @@ use hyper::Method;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::IsTerminal;
 use std::time::Duration;
 use stead_machine::operation::{Event, EventKind, OperationStatus};
+use stead_machine::plan::Common;
 use stead_steward::machines::Line;
 
 /// How often a spinner turns.
@@ -48,9 +49,7 @@ pub fn quietly(
     body: Option<&impl Serialize>,
     json: bool,
 ) -> Result<Value, Failure> {
-    let mut show = Show::new(json);
-    show.only_bars = true;
-    watch(steward, method, path, body, &mut show)
+    watch(steward, method, path, body, &mut Show { only_bars: true, ..Show::new(json) })
 }
 
 fn watch(
@@ -72,6 +71,7 @@ fn watch(
         }
     }
     show.clear();
+    show.tell_failures(outcome.as_ref().err());
     outcome
 }
 
@@ -82,13 +82,43 @@ struct Show {
     json: bool,
     /// Nothing is printed where there are no bars.
     only_bars: bool,
+    /// Operations that failed: machine and why. What they come to is known at the end of the work.
+    failed: Vec<(String, String)>,
+    notes: Notes,
+}
+
+/// What was noted of machines. What was told of one is not told again of each, but once of all in the end.
+#[derive(Default)]
+struct Notes(BTreeMap<String, Vec<String>>);
+
+impl Notes {
+    /// Remembers a note. Whether no other machine had the same.
+    fn is_first(&mut self, machine: &str, text: &str) -> bool {
+        let known =
+            self.0.iter().any(|(of, notes)| of != machine && notes.iter().any(|n| n == text));
+        self.0.entry(machine.into()).or_default().push(text.into());
+        !known
+    }
+
+    /// A line for each note that several machines had.
+    fn alike(&self) -> Vec<String> {
+        let said = self.0.iter().map(|(machine, notes)| (machine.as_str(), notes.clone()));
+        Common::of(said).lines().collect()
+    }
 }
 
 impl Show {
     fn new(json: bool) -> Self {
         let bars = (!json && std::io::stderr().is_terminal())
             .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
-        Show { bars, of: HashMap::new(), json, only_bars: false }
+        Show {
+            bars,
+            of: HashMap::new(),
+            json,
+            only_bars: false,
+            failed: Vec::new(),
+            notes: Notes::default(),
+        }
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Failure> {
@@ -99,7 +129,12 @@ impl Show {
         match &event.what {
             EventKind::Begun { kind } => self.say(event, &machine, kind.word()),
             EventKind::Step { what } => self.say(event, &machine, &present::clean(what)),
-            EventKind::Note { text } => self.tell(&format!("{machine}: {}", present::clean(text))),
+            EventKind::Note { text } => {
+                let text = present::clean(text);
+                if self.notes.is_first(&machine, &text) {
+                    self.tell(&format!("{machine}: {text}"));
+                }
+            }
             EventKind::Progress { done, total } => {
                 if let Some(bar) = self.of.get(&event.operation) {
                     bar.set_length(*total);
@@ -110,10 +145,9 @@ impl Show {
                 if let Some(bar) = self.of.remove(&event.operation) {
                     bar.finish_and_clear();
                 }
-                let failed = matches!(status, OperationStatus::Failed(_));
                 if let OperationStatus::Failed(why) = status {
-                    self.tell(&format!("{machine}: failed: {}", present::clean(why)));
-                } else if !failed && self.bars.is_none() {
+                    self.failed.push((machine, why.clone()));
+                } else if self.bars.is_none() {
                     self.tell(&format!("{machine}: done"));
                 }
             }
@@ -143,9 +177,22 @@ impl Show {
         }
     }
 
+    /// Tells what failed, but for what the failure of the work as a whole tells.
+    fn tell_failures(&mut self, whole: Option<&Failure>) {
+        let only = self.failed.len() == 1;
+        for (machine, why) in std::mem::take(&mut self.failed) {
+            if !whole.is_some_and(|failure| only || failure.to_string().contains(&why)) {
+                self.tell(&format!("{machine}: failed: {}", present::clean(&why)));
+            }
+        }
+    }
+
     fn clear(&mut self) {
         for (_, bar) in self.of.drain() {
             bar.finish_and_clear();
+        }
+        for line in self.notes.alike() {
+            self.tell(&line);
         }
     }
 }
@@ -156,4 +203,21 @@ impl Show {
 /// If nobody reads.
 pub fn say(json: bool, line: &str) -> Result<(), Failure> {
     if json { Ok(()) } else { print(format!("{line}\n").as_bytes()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Notes;
+
+    #[test]
+    fn a_note_of_many_machines_is_told_of_the_first_and_then_of_all() {
+        let mut notes = Notes::default();
+        assert!(notes.is_first("a", "no limits"));
+        assert!(notes.is_first("a", "line") && notes.is_first("a", "line"), "it may say so twice");
+        for machine in ["b", "c", "d", "e"] {
+            assert!(!notes.is_first(machine, "no limits"));
+        }
+        assert!(notes.is_first("b", "old"));
+        assert_eq!(notes.alike(), ["all 5 machines: no limits"]);
+    }
 }

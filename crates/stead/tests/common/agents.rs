@@ -7,9 +7,13 @@ use std::net::TcpStream;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// The key that the stand-in is given. Real ones are not asked for.
 pub const KEY: &str = "sk-ant-test";
+
+/// The last line of a question of Codex's, once it takes an answer.
+pub const CODEX_ASKS: &str = "Yes, proceed";
 
 /// The program that stands in for the model APIs.
 pub struct Model {
@@ -157,13 +161,7 @@ impl Agents {
         std::fs::create_dir(&home).unwrap();
         agents.set_variable("CODEX_HOME", home.to_str().unwrap());
         agents.set_variable("STANDIN_KEY", "x");
-        let config = format!(
-            "model = \"gpt-5-codex\"\nmodel_provider = \"standin\"\ncheck_for_update_on_startup = false\n\n\
-             [model_providers.standin]\nname = \"standin\"\nbase_url = \"{}/v1\"\nwire_api = \"responses\"\n\
-             env_key = \"STANDIN_KEY\"\n\n[projects.\"{}\"]\ntrust_level = \"trusted\"\n",
-            agents.model.url(),
-            agents.project().display(),
-        );
+        let config = codex_config(&agents.model.url(), &agents.project());
         std::fs::write(home.join("config.toml"), config).unwrap();
         agents
     }
@@ -211,6 +209,20 @@ impl Agents {
         self.ok(&["send", name, text]);
         self.wait(name, text);
         self.ok(&["send", name, "--key", "enter"]);
+    }
+
+    /// Says yes to a question of Codex's until `done`. It passes over keys that come as soon as it asks: a person would
+    /// type again.
+    pub fn confirm_codex<T>(&self, name: &str, mut done: impl FnMut() -> Option<T>) -> T {
+        let mut asked: Option<Instant> = None;
+        until("the tool runs", || {
+            let again = asked.is_none_or(|asked| asked.elapsed() > Duration::from_secs(2));
+            if again && self.ok(&["screen", name]).contains(CODEX_ASKS) {
+                self.ok(&["send", name, "y"]);
+                asked = Some(Instant::now());
+            }
+            done()
+        })
     }
 
     /// The loss of the machine, with what has left the sessions behind, such as a daemon of the agent's own.
@@ -300,6 +312,16 @@ pub fn claude_state(project: &Path) -> Value {
         "customApiKeyResponses": {"approved": [KEY], "rejected": []},
         "projects": {project.to_str().unwrap(): {"hasTrustDialogAccepted": true}},
     })
+}
+
+/// What Codex is told by a person who has been through its first dialogs.
+pub fn codex_config(model: &str, project: &Path) -> String {
+    format!(
+        "model = \"gpt-5-codex\"\nmodel_provider = \"standin\"\ncheck_for_update_on_startup = false\n\n\
+         [model_providers.standin]\nname = \"standin\"\nbase_url = \"{model}/v1\"\nwire_api = \"responses\"\n\
+         env_key = \"STANDIN_KEY\"\n\n[projects.\"{}\"]\ntrust_level = \"trusted\"\n",
+        project.display(),
+    )
 }
 
 /// Where the real agents lie.

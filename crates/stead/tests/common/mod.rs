@@ -6,6 +6,7 @@ pub mod machines;
 pub mod raw;
 mod small_disk;
 pub mod terminal;
+mod traces;
 
 pub use small_disk::SmallDisk;
 use std::os::unix::fs::PermissionsExt;
@@ -34,6 +35,25 @@ pub struct World {
 /// The user who has few rights.
 pub const NOBODY: u32 = 65534;
 
+/// Set where every world is that of a user with few rights.
+const ORDINARY: &str = "STEAD_TEST_ORDINARY_USER";
+
+/// Runs the other tests of this binary, but for these, in worlds of a user with few rights.
+pub fn again_as_an_ordinary_user(but: &[&str]) {
+    if !rustix::process::geteuid().is_root() {
+        println!("SKIPPED: this is an ordinary user already");
+        return;
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(but.iter().flat_map(|tests| ["--skip", tests]))
+        .env(ORDINARY, "1")
+        .output()
+        .unwrap();
+    let said = said(&output);
+    println!("{}", said.out);
+    assert_eq!(said.status, 0, "as an ordinary user: {}\n{}", said.out, said.err);
+}
+
 /// A command that runs the rest of its arguments as [`NOBODY`]; only root may.
 pub fn as_nobody() -> Vec<String> {
     ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"].map(String::from).to_vec()
@@ -60,7 +80,17 @@ impl World {
         for sub in ["home", "data", "run", "config"] {
             std::fs::create_dir(dir.path().join(sub)).unwrap();
         }
-        World { dir, programs, within: Vec::new(), variables: Vec::new(), disk: None }
+        let mut world =
+            World { dir, programs, within: Vec::new(), variables: Vec::new(), disk: None };
+        if std::env::var_os(ORDINARY).is_some() {
+            world.become_nobody();
+        }
+        world
+    }
+
+    /// Whether its programs have the rights of root.
+    pub fn is_root(&self) -> bool {
+        rustix::process::geteuid().is_root() && self.within != as_nobody()
     }
 
     pub fn path(&self) -> &Path {

@@ -1,49 +1,76 @@
-//! The real Claude Code in a machine: the model is reached over a port of the host, its program is shown from the host,
-//! its home is the machine's own.
+//! The real Claude Code and the real Codex in a machine: the model is reached over a port of the host, their programs are
+//! shown from the host, their home is the machine's own.
 
-use crate::common::agents::{Agents, KEY, claude_state, node_modules};
+use crate::common::agents::{Agents, CODEX_ASKS, KEY, claude_state, codex_config, node_modules};
 use crate::common::until;
 use serde_json::json;
 use std::path::Path;
+use stead_wire::session::Session;
 use stead_wire::status::{Source, State};
 
-#[test]
-fn a_turn_in_a_machine_outlives_the_steward_and_its_conversation_the_machine() {
-    let agents = Agents::claude();
+/// The machine `box` for an agent, with this file in the home there.
+fn with_machine(agents: &Agents, file: &str, text: &str) {
     let url = agents.model.url();
     let port = url.rsplit(':').next().unwrap();
     let modules = node_modules().canonicalize().unwrap();
     agents.apply(&format!(
-        "[machines.box]\nshares = [\"{}:/project\", \"{}:/modules:ro\"]\nhost_ports = [{port}]\negress = \"none\"\n\
-         env = {{ PATH = \"/modules/.bin:/usr/local/bin:/usr/bin:/bin\" }}\n",
+        "[machines.box]\nshares = [\"{}:/project\", \"{}:/opt/node_modules:ro\"]\nhost_ports = [{port}]\negress = \"none\"\n\
+         env = {{ PATH = \"/opt/node_modules/.bin:/usr/local/bin:/usr/bin:/bin\" }}\n",
         agents.project().display(),
         modules.display(),
     ));
-    let state = claude_state(Path::new("/project")).to_string();
-    let written = agents.stead_with_input(
-        &["exec", "box", "--", "sh", "-c", "cat > /root/.claude.json"],
-        state.as_bytes(),
-    );
+    let script = format!("mkdir -p $(dirname /root/{file}) && cat > /root/{file}");
+    let written =
+        agents.stead_with_input(&["exec", "box", "--", "sh", "-c", &script], text.as_bytes());
     assert_eq!(written.status, 0, "{written:?}");
+}
+
+/// Starts the agent in the machine, in the background.
+fn start(agents: &Agents, agent: &str, variables: &[&str]) {
+    let mut command = agents.stead_command();
+    command.args(["run", "-m", "box", "-d", "-n", "s", "-a", agent, "-C", "/project"]);
+    for variable in variables {
+        command.args(["-e", variable]);
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// The machine goes down and comes up: the conversation is taken up by its id.
+fn taken_up(agents: &Agents, session: Session, option: &str) {
+    let known = session.conversation.expect("the id of its conversation");
+    agents.ok(&["restart", "-m", "box"]);
+    let session = until("its next life", || {
+        let session = agents.session("s");
+        (session.life >= 2 && session.exit.is_none()).then_some(session)
+    });
+    let resumed = [option.to_owned(), known.id];
+    assert!(session.command.windows(2).any(|pair| pair == resumed), "{:?}", session.command);
+    agents.wait("s", "All is said.");
+    agents.wait("s", "idle");
+    agents.prompt("s", "and once more");
+}
+
+#[test]
+fn a_turn_in_a_machine_outlives_the_steward_and_its_conversation_the_machine() {
+    let agents = Agents::claude();
+    let state = claude_state(Path::new("/project")).to_string();
+    with_machine(&agents, ".claude.json", &state);
     agents.sh_ok("box", "claude --version");
     agents.model.script(&json!([
         {"hold": "The first half.\n\n", "then": "And a tool.", "run": "echo of-$(hostname) > proof.txt; cat proof.txt"},
         {"say": "All is said."},
         {"run": "echo again"},
     ]));
-    let mut command = agents.stead_command();
-    command.args(["run", "-m", "box", "-d", "-n", "s", "-a", "claude", "-C", "/project"]);
-    for variable in [
+    let (url, key) = (agents.model.url(), KEY);
+    let variables = [
         &format!("ANTHROPIC_BASE_URL={url}"),
-        &format!("ANTHROPIC_API_KEY={KEY}"),
+        &format!("ANTHROPIC_API_KEY={key}"),
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1",
         "DISABLE_AUTOUPDATER=1",
         "IS_SANDBOX=1",
-    ] {
-        command.args(["-e", variable]);
-    }
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{output:?}");
+    ];
+    start(&agents, "claude", &variables);
     agents.wait("s", "idle");
     let terminal = agents.terminal(&["attach", "s"]);
     agents.prompt("s", "prove it");
@@ -66,21 +93,50 @@ fn a_turn_in_a_machine_outlives_the_steward_and_its_conversation_the_machine() {
     assert_eq!(std::fs::read_to_string(agents.project().join("proof.txt")).unwrap(), "of-box\n");
     assert!(agents.model.requests()[1].tool_result().unwrap().contains("of-box"));
 
-    // The machine goes down and comes up: the conversation is taken up by its id.
-    let known = session.conversation.expect("the id of its conversation");
-    agents.ok(&["restart", "-m", "box"]);
-    let session = until("its next life", || {
-        let session = agents.session("s");
-        (session.life >= 2 && session.exit.is_none()).then_some(session)
-    });
-    let resumed = ["--resume".to_owned(), known.id.clone()];
-    assert!(session.command.windows(2).any(|pair| pair == resumed), "{:?}", session.command);
-    agents.wait("s", "All is said.");
-    agents.wait("s", "idle");
-    agents.prompt("s", "and once more");
+    taken_up(&agents, session, "--resume");
     agents.model.wait_replies(3);
     let request = agents.model.requests().pop().unwrap();
     assert!(request.has("user", "prove it") && request.has("user", "and once more"), "{request:?}");
     // Nothing of it is in the home of the host.
     assert!(!agents.home().join(".claude/projects").exists());
+}
+
+#[test]
+fn a_turn_of_codex_in_a_machine_outlives_the_steward_and_its_conversation_the_machine() {
+    let agents = Agents::codex();
+    let own = codex_config(&agents.model.url(), Path::new("/project"));
+    with_machine(&agents, ".codex/config.toml", &own);
+    agents.sh_ok("box", "codex --version");
+    agents.model.script(&json!([
+        {"hold": "The first half.\n\n", "then": "And a tool.", "run": "echo of-$(hostname) > proof.txt; cat proof.txt",
+         "ask": "May I write the proof?"},
+        {"say": "All is said."},
+        {"say": "Once more, then."},
+    ]));
+    start(&agents, "codex", &["STANDIN_KEY=x"]);
+    agents.wait("s", "idle");
+    let terminal = agents.terminal(&["attach", "s"]);
+    agents.prompt("s", "prove it");
+    agents.model.wait_held();
+    terminal.wait_for("The first half.");
+    agents.kill_steward();
+    agents.model.release();
+    agents.wait("s", "waiting");
+    agents.wait("s", CODEX_ASKS);
+    assert!(!agents.project().join("proof.txt").exists());
+    agents.confirm_codex("s", || agents.project().join("proof.txt").exists().then_some(()));
+    agents.wait("s", "All is said.");
+    agents.wait("s", "idle");
+    let session = agents.session("s");
+    assert_eq!((session.status.state, session.life), (State::Idle, 1));
+    assert_eq!(session.conversation.as_ref().unwrap().source, "hook");
+    assert_eq!(std::fs::read_to_string(agents.project().join("proof.txt")).unwrap(), "of-box\n");
+    assert!(agents.model.requests()[1].tool_result().unwrap().contains("of-box"));
+    taken_up(&agents, session, "resume");
+    agents.wait("s", "Once more, then.");
+    let request = agents.model.requests().pop().unwrap();
+    assert!(request.has("user", "prove it") && request.has("user", "and once more"), "{request:?}");
+    assert!(request.has("assistant", "All is said."), "{request:?}");
+    // Nothing of it is in the home of the host.
+    assert!(!agents.path().join("codex/sessions").exists());
 }

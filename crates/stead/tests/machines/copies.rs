@@ -11,6 +11,7 @@ fn files_and_folders_are_copied_both_ways() {
     let bytes: Vec<u8> = (0..=255).cycle().take(300_000).collect();
     std::fs::write(home.join("file"), &bytes).unwrap();
     std::fs::set_permissions(home.join("file"), PermissionsExt::from_mode(0o750)).unwrap();
+    world.give(&home.join("file"));
 
     // A file: under a name, into a folder, into the home.
     world.ok(&["cp", "file", "a:/srv/named"]);
@@ -59,6 +60,13 @@ fn files_and_folders_are_copied_both_ways() {
 
     let said = world.stead(&["cp", "nowhere", "a:/srv"]);
     assert_eq!(said.status, 1, "{said:?}");
+    if !world.is_root() {
+        std::fs::write(home.join("closed"), "").unwrap();
+        std::fs::set_permissions(home.join("closed"), PermissionsExt::from_mode(0o0)).unwrap();
+        let said = world.stead(&["cp", "closed", "a:/srv/closed"]);
+        assert!(said.status == 1 && said.err.contains("Permission denied"), "{said:?}");
+        assert_ne!(world.sh("a", "ls /srv/closed").status, 0);
+    }
     let said = world.stead(&["cp", "a:/nowhere", "there"]);
     assert_eq!(said.status, 1, "{said:?}");
     assert!(!home.join("there").exists());

@@ -50,13 +50,18 @@ fn a_stead_file_from_init_to_destroy() {
     let terminal = world.terminal(&["destroy", "box"]);
     terminal.wait_for("destroy box? [y/N]");
     let text = terminal.text().join("\n");
-    for goes in ["kept", "state"] {
-        assert!(text.contains(goes), "it does not name {goes}: {text}");
+    let goes = ["machine box on sandbox", "state box", "1 snapshot (kept)", "session s"];
+    for goes in goes {
+        assert!(text.contains(&format!("box: {goes}")), "it does not name {goes}: {text}");
     }
     terminal.line("n");
     terminal.wait_for("nothing was done");
     assert_eq!(world.machine("box")["phase"], "running");
-    world.ok(&["destroy", "--yes", "box"]);
+    let told = world.ok(&["destroy", "--yes", "box"]);
+    for goes in goes {
+        assert!(told.contains(&format!("box: {goes}\n")), "it does not name {goes}: {told}");
+    }
+    assert!(!told.contains("destroy box?"), "{told}");
     assert_eq!(world.stead(&["exec", "box", "--", "true"]).status, 1);
     // What the session printed is still there, and it is told that its machine is not.
     assert!(world.session("s").exit.is_some());
@@ -107,7 +112,7 @@ fn drift_is_shown_and_put_right_only_when_told() {
 #[test]
 fn a_memory_limit_that_is_changed_holds_after_the_restart_that_is_planned() {
     let world = World::new();
-    if !rustix::process::geteuid().is_root() {
+    if !world.is_root() {
         println!("SKIPPED: only root may limit memory here");
         return;
     }
@@ -152,4 +157,50 @@ fn declared_sessions_are_there_once_their_machine_is() {
     world.ok(&["apply"]);
     let sessions: Value = serde_json::from_str(&world.ok(&["ls", "--json"])).unwrap();
     assert_eq!(sessions.as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_goes_is_not_told_where_a_program_reads_events() {
+    let world = World::new();
+    world.apply("[machines.a]\n[machines.b]\n");
+    let told = world.ok(&["destroy", "--yes", "--json", "a", "b"]);
+    for line in told.lines() {
+        serde_json::from_str::<Value>(line).expect(line);
+    }
+}
+
+#[test]
+fn a_declared_session_that_is_not_there_is_planned() {
+    let world = World::new();
+    let file = "[machines.a]\n[sessions.work]\nmachine = \"a\"\ncommand = \"cat\"\n";
+    world.declare(file);
+    let planned = || {
+        let said = world.stead(&["plan"]);
+        (said.status, said.out.contains("work"))
+    };
+    assert_eq!(planned(), (3, true));
+    world.ok(&["apply"]);
+    assert_eq!(planned(), (0, false));
+    let first = world.session("work");
+    // One that has ended is there: it is its policy's affair.
+    world.ok(&["kill", "work"]);
+    assert_eq!(planned(), (0, false));
+    world.ok(&["rm", "--yes", "work"]);
+    assert_eq!(planned(), (3, true));
+    // Not on a machine that does not run.
+    world.declare(&file.replace("[sessions", "running = false\n[sessions"));
+    world.ok(&["apply"]);
+    assert_eq!(planned(), (0, false));
+    world.declare(file);
+    world.ok(&["apply"]);
+    let second = world.session("work");
+    assert_ne!(first.id, second.id);
+    assert_eq!(planned(), (0, false));
+    // What is left of one on a machine that was destroyed is in nobody's way.
+    world.ok(&["destroy", "--yes", "a"]);
+    assert_eq!(planned(), (3, true));
+    world.ok(&["apply"]);
+    assert_eq!(planned(), (0, false));
+    assert_ne!(world.session("work").id, second.id);
+    assert_eq!(world.session("work").exit, None);
 }

@@ -4,7 +4,9 @@
 mod common;
 
 mod agents;
+mod containers;
 mod copies;
+mod disks;
 mod file;
 mod inside;
 mod life;

@@ -1,7 +1,8 @@
 //! Snapshots, restores, clones, moves.
 
-use crate::common::World;
+use crate::common::{World, kill_and_wait};
 use serde_json::Value;
+use std::io::BufRead;
 
 fn snapshots(world: &World, machine: &str) -> Vec<Value> {
     serde_json::from_str(&world.ok(&["snapshot", "ls", machine, "--json"])).unwrap()
@@ -44,6 +45,59 @@ fn a_state_is_kept_and_put_back() {
     assert_eq!(world.sh_ok("a", "cat /etc/changed"), "two\n");
 }
 
+/// What the steward asks of the kernel while a command is run, in order: syncs, and files that are put in place.
+fn syncs(world: &World, command: &[&str]) -> Vec<String> {
+    let log = world.path().join("strace");
+    let steward = world.steward_pid().unwrap().to_string();
+    let calls = "trace=syncfs,fsync,fdatasync,rename,renameat,renameat2";
+    let mut strace = std::process::Command::new("strace")
+        .args(["-f", "-y", "-e", calls, "-o", log.to_str().unwrap(), "-p", &steward])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = std::io::BufReader::new(strace.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert!(line.contains("attached"), "{line}");
+    world.ok(command);
+    kill_and_wait(strace.id().cast_signed(), 15);
+    strace.wait().unwrap();
+    std::fs::read_to_string(log).unwrap().lines().map(String::from).collect()
+}
+
+#[test]
+fn a_snapshot_that_is_told_is_on_disk() {
+    let world = World::new();
+    if !world.is_root() {
+        println!("SKIPPED: an ordinary user's machine that runs is not copied here");
+        return;
+    }
+    world.apply("[machines.a]\n");
+    let in_order = |calls: &[String], wanted: &[[&str; 2]]| {
+        let mut rest = calls.iter();
+        for [call, of] in wanted {
+            let found = rest.any(|line| line.contains(call) && line.contains(of));
+            assert!(found, "no {call} of {of} where it belongs: {calls:#?}");
+        }
+    };
+    let written = [
+        ["syncfs(", "/layers>"],
+        ["fdatasync(", "s.json.new>"],
+        ["rename", "s.json.new\""],
+        ["fsync(", "/snapshots>"],
+    ];
+    in_order(&syncs(&world, &["snapshot", "create", "a", "s"]), &written);
+    world.ok(&["snapshot", "rm", "--yes", "a", "s"]);
+    world.ok(&["down", "a"]);
+    in_order(&syncs(&world, &["snapshot", "create", "a", "s"]), &written);
+    let put_back = [
+        ["fdatasync(", "state.json.new>"],
+        ["rename", "state.json.new\""],
+        ["fsync(", "/machines/a>"],
+    ];
+    in_order(&syncs(&world, &["snapshot", "restore", "a", "s"]), &put_back);
+}
+
 #[test]
 fn only_so_many_snapshots_are_kept() {
     let world = World::new();
@@ -61,7 +115,7 @@ fn a_clone_has_the_data_and_an_identity_of_its_own() {
     world.apply("[machines.a]\n");
     world.sh_ok("a", "echo data > /srv/file");
     // Of an ordinary user's machine nobody inside may write there.
-    let keys = rustix::process::geteuid().is_root();
+    let keys = world.is_root();
     if keys {
         world.sh_ok("a", "mkdir -p /etc/ssh; echo key-of-a > /etc/ssh/ssh_host_ed25519_key");
     }

@@ -1,6 +1,6 @@
-//! The core of it for a user with few rights.
+//! All of it for a user with few rights.
 
-use crate::common::World;
+use crate::common::{World, again_as_an_ordinary_user};
 use crate::states::is_kept_and_put_back;
 
 #[test]
@@ -43,4 +43,10 @@ fn an_ordinary_user_has_machines_too() {
     assert_eq!(std::fs::read_to_string(shared.join("file")).unwrap(), "made\n");
     is_kept_and_put_back(&world);
     world.ok(&["destroy", "--yes", "a"]);
+}
+
+/// The agents lie where only their owner may go.
+#[test]
+fn everything_again_as_an_ordinary_user() {
+    again_as_an_ordinary_user(&["agents::", "user::"]);
 }

@@ -1,0 +1,52 @@
+//! The stead file: writing it, planning from it, applying it.
+
+use super::Json;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Where the stead file is.
+#[derive(Debug, Args)]
+pub struct SteadFile {
+    /// The stead file; stead.toml here or in a folder above by default
+    #[arg(short, long, value_name = "PATH")]
+    pub file: Option<PathBuf>,
+}
+
+/// `stead init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The folder; this one by default
+    pub folder: Option<PathBuf>,
+}
+
+/// `stead plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Only these machines
+    pub machines: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub file: SteadFile,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub json: Json,
+}
+
+/// `stead apply`.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// Only these machines
+    pub machines: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub file: SteadFile,
+    /// Do not ask before something is destroyed
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Machines that are worked on at once
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    pub parallel: usize,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub json: Json,
+}

@@ -1,0 +1,54 @@
+//! Commands, files and ports inside machines.
+
+use super::Json;
+use super::value::variable;
+use clap::Args;
+use std::path::PathBuf;
+
+/// `stead exec`.
+#[derive(Debug, Args)]
+pub struct Exec {
+    /// The machine
+    pub machine: String,
+    /// Folder inside to start in
+    #[arg(short = 'C', long)]
+    pub cwd: Option<PathBuf>,
+    /// A variable for the command
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = variable)]
+    pub env: Vec<(String, String)>,
+    /// The command
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<String>,
+}
+
+/// `stead shell`.
+#[derive(Debug, Args)]
+pub struct Shell {
+    /// The machine
+    pub machine: String,
+    /// Folder inside to start in
+    #[arg(short = 'C', long)]
+    pub cwd: Option<PathBuf>,
+}
+
+/// `stead cp`.
+#[derive(Debug, Args)]
+pub struct Cp {
+    /// What to copy: PATH on this host, or MACHINE:PATH
+    pub from: String,
+    /// Where to: PATH on this host, or MACHINE:PATH
+    pub to: String,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub json: Json,
+}
+
+/// `stead forward`.
+#[derive(Debug, Args)]
+pub struct Forward {
+    /// The machine
+    pub machine: String,
+    /// Ports: 8080, 8080:80, 0.0.0.0:8080:80
+    #[arg(required = true)]
+    pub ports: Vec<String>,
+}
