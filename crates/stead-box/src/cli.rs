@@ -2,7 +2,7 @@
 
 use crate::enter::{Enter, NOT_ENTERED};
 use crate::spec::Spec;
-use crate::{BoxError, net, start, stop, userns};
+use crate::{BoxError, init, net, program, start, stop, userns};
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -33,6 +33,11 @@ pub fn main() -> ExitCode {
         Some("stop") => stopped(rest),
         Some("as-root") => as_root(rest),
         Some("net") if rest.is_empty() => net::run(),
+        // Not for people: the first process of an ordinary user's sandbox.
+        Some(program::GO_ON) if rest.is_empty() => {
+            init::go_on();
+            misused("stead-box: the first process of a sandbox is made by `stead-box start`\n")
+        }
         Some("help" | "--help" | "-h") => {
             print!("{USAGE}");
             ExitCode::SUCCESS

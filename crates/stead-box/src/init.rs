@@ -3,9 +3,10 @@
 use crate::binds;
 use crate::devices::Devices;
 use crate::failure::{Result, Tried};
+use crate::net::take_fd;
 use crate::place::Places;
 use crate::spec::Spec;
-use crate::{filter, identity, kernel, root, sys};
+use crate::{filter, identity, kernel, program, root, sys};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
@@ -13,6 +14,7 @@ use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, pivot_root, wait};
 use rustix::thread::{CapabilitiesSecureBits, set_capabilities_secure_bits};
 use std::io::{Read, Write};
+use std::net::Shutdown;
 use std::os::fd::IntoRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -41,32 +43,53 @@ pub fn run(mut given: Given<'_>) -> ! {
     let mut notes = Vec::new();
     let made = build(&mut given, &mut notes);
     let Given { lifeline, mut launcher, .. } = given;
-    if let Err(e) = made {
-        let _ = launcher.write_all(format!("E{e}").as_bytes());
-        sys::leave(1);
+    let _ = launcher.write_all(notes.join("\n").as_bytes());
+    let why = match made {
+        Ok(None) => {
+            std::mem::forget((given.users, given.net, given.places));
+            stay(lifeline, launcher)
+        }
+        Ok(Some(program)) => {
+            let kept = launcher.try_clone().map(|launcher| (lifeline, launcher.into()));
+            let why = match kept {
+                Ok((lifeline, launcher)) => program::execute(&program, lifeline, launcher),
+                Err(e) => e,
+            };
+            format!("becoming the first process: {why}")
+        }
+        Err(e) => e.to_string(),
+    };
+    let _ = launcher.write_all(format!("\0E{why}").as_bytes());
+    sys::leave(1);
+}
+
+/// Goes on as the first process inside, executed by [`run`]. Does not return unless it was not.
+pub fn go_on() {
+    if let (Some(lifeline), Some(launcher)) = (take_fd(3), take_fd(4)) {
+        stay(lifeline, launcher.into());
     }
-    drop(notes_to(&mut launcher, &notes));
-    drop(notes);
+}
+
+/// All is made: waits for the launcher's word, and takes in the dead.
+fn stay(lifeline: OwnedFd, mut launcher: UnixStream) -> ! {
+    let _ = rustix::thread::set_name(c"stead-box");
+    let said = launcher.write_all(b"\0R");
     let mut go = [0u8; 1];
-    if launcher.read(&mut go).ok() != Some(1) {
+    if said.and_then(|()| launcher.shutdown(Shutdown::Write)).is_err()
+        || launcher.read(&mut go).ok() != Some(1)
+    {
         sys::leave(1);
     }
     let kept = sys::close_all_but(lifeline.into_raw_fd());
-    std::mem::forget((launcher, given.users, given.net, given.places));
+    std::mem::forget(launcher);
     sys::trim_memory();
     live();
     drop(kept);
     sys::leave(0)
 }
 
-fn notes_to(launcher: &mut UnixStream, notes: &[String]) -> std::io::Result<()> {
-    let mut text = String::from("R");
-    text += &notes.join("\n");
-    launcher.write_all(text.as_bytes())?;
-    launcher.shutdown(std::net::Shutdown::Write)
-}
-
-fn build(given: &mut Given<'_>, notes: &mut Vec<String>) -> Result<()> {
+/// Makes it all. The program to be executed, if it must be.
+fn build(given: &mut Given<'_>, notes: &mut Vec<String>) -> Result<Option<OwnedFd>> {
     let spec = given.spec;
     rustix::process::setsid().tried(|| "setsid")?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
@@ -81,6 +104,7 @@ fn build(given: &mut Given<'_>, notes: &mut Vec<String>) -> Result<()> {
         crate::spec::Ids::Range { first } => Some(first),
         crate::spec::Ids::Own => None,
     };
+    let program = if range.is_none() { Some(program::sealed()?) } else { None };
     let owner = range.unwrap_or(0);
     let shift = range.map(|_| &given.users);
     let own_nodes = range.is_some();
@@ -134,12 +158,14 @@ fn build(given: &mut Given<'_>, notes: &mut Vec<String>) -> Result<()> {
         .and_then(|()| rustix::stdio::dup2_stderr(&null))
         .tried(|| "/dev/null inside")?;
     sys::block(None);
-    rustix::thread::set_name(c"stead-box").tried(|| "a name")?;
     filter::apply(spec.nested)
         .map_err(|e| crate::BoxError::refused(format!("the filter of system calls: {e}")))?;
     // An ordinary user must be able to join this process, which the kernel counts as looking into it. It has nothing
-    // that everybody else inside has not.
-    if range.is_some() { kernel::hide_self() } else { Ok(()) }
+    // that everybody else inside has not, once it is executed from what nobody can change.
+    if range.is_some() {
+        kernel::hide_self()?;
+    }
+    Ok(program)
 }
 
 /// Makes `m` the root, and this host's gone.

@@ -21,6 +21,7 @@ pub mod net;
 mod outsiders;
 mod place;
 mod process;
+mod program;
 mod root;
 mod rootless;
 mod share;

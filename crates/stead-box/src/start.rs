@@ -147,9 +147,10 @@ fn make(spec: &Spec, group: &Group) -> Result<Running> {
         let _ = ours.write_all(b"n");
     }
     let said = hear(&mut ours)?;
-    match said.split_at_checked(1) {
-        Some(("R", more)) => notes.extend(more.lines().map(str::to_owned)),
-        Some(("E", why)) => return Err(BoxError::refused(why)),
+    // Its notes, and what became of it.
+    match said.split_once('\0').map(|(more, end)| (more, end.split_at_checked(1))) {
+        Some((more, Some(("R", _)))) => notes.extend(more.lines().map(str::to_owned)),
+        Some((_, Some(("E", why)))) => return Err(BoxError::refused(why)),
         _ => return Err(BoxError::refused("the first process inside ended before it was ready")),
     }
     cgroup::verify(first.pid, group).map_err(|e| BoxError::refused(e.to_string()))?;

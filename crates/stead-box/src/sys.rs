@@ -260,6 +260,30 @@ pub fn exec(path: &CString, args: &[CString], env: &[CString]) -> io::Error {
     io::Error::last_os_error()
 }
 
+/// Becomes the program in an open file, with nothing in its environment and `fds` as its descriptors from 3 on. Returns
+/// only the reason why not.
+pub fn exec_file(file: &OwnedFd, fds: [OwnedFd; 2], args: &[CString]) -> io::Error {
+    let args: Vec<_> = args.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect();
+    let env = [std::ptr::null::<libc::c_char>()];
+    // SAFETY: the list ends with a null pointer and its strings outlive the call. Descriptors are copied out of the way
+    // first; the ones at 3 and 4, whoever they belong to, are used no more: if this fails, the process ends.
+    unsafe {
+        let away = |fd: i32| libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 16);
+        let (file, fds) = (away(file.as_raw_fd()), fds.map(|fd| away(fd.as_raw_fd())));
+        if fds.iter().zip(3..).all(|(fd, number)| libc::dup2(*fd, number) != -1) {
+            libc::syscall(
+                libc::SYS_execveat,
+                file,
+                c"".as_ptr(),
+                args.as_ptr(),
+                env.as_ptr(),
+                libc::AT_EMPTY_PATH,
+            );
+        }
+    }
+    io::Error::last_os_error()
+}
+
 /// Ends this process at once, without running anything that its parent left in memory.
 pub fn leave(code: i32) -> ! {
     // SAFETY: never returns.

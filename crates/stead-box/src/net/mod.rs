@@ -19,6 +19,8 @@ mod rules;
 mod serve;
 mod sys;
 
+pub(crate) use sys::take_fd;
+
 use crate::spec;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
@@ -117,7 +119,7 @@ fn say(line: &serde_json::Value) {
 
 fn start(with_lifeline: bool) -> Result<(inside::Maker, Vec<&'static str>), Error> {
     sys::one_heap();
-    let lifeline = if with_lifeline { Some(sys::take_fd(3).ok_or(Error::Lifeline)?) } else { None };
+    let lifeline = if with_lifeline { Some(take_fd(3).ok_or(Error::Lifeline)?) } else { None };
     let mut text = String::new();
     io::stdin().read_to_string(&mut text).map_err(|error| Error::Setup(error.to_string()))?;
     let setup: NetSetup =

@@ -6,7 +6,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -184,13 +184,14 @@ impl World {
         assert!(!self.spec.run.join("run.json").exists());
     }
 
-    /// Processes of this world's program, by what they execute.
+    /// Processes of this world's program, by what they execute, from whatever mount.
     pub fn processes(&self) -> Vec<i32> {
-        let program = self.program();
+        let of = |path: &Path| fs::metadata(path).map(|about| (about.dev(), about.ino())).ok();
+        let program = of(&self.program());
         let entries = fs::read_dir("/proc").unwrap().flatten();
         entries
             .filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok())
-            .filter(|pid| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program))
+            .filter(|pid| program.is_some() && of(format!("/proc/{pid}/exe").as_ref()) == program)
             .collect()
     }
 

@@ -128,12 +128,15 @@ fn built(name: &str) -> PathBuf {
     path
 }
 
-/// Processes that run this program.
+/// Processes that run this program, from whatever mount.
 pub fn processes(program: &Path) -> Vec<i32> {
+    use std::os::unix::fs::MetadataExt;
+    let of = |path: &Path| path.metadata().map(|about| (about.dev(), about.ino())).ok();
+    let program = of(program);
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse().ok()) else { continue };
-        if std::fs::read_link(entry.path().join("exe")).is_ok_and(|exe| exe == program) {
+        if program.is_some() && of(&entry.path().join("exe")) == program {
             found.push(pid);
         }
     }

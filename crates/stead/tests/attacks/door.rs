@@ -2,8 +2,9 @@
 
 use crate::common::{Terminal, World};
 use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// A world for each kind of user that can have machines here, each with the machine `a`.
 fn worlds() -> Vec<World> {
@@ -211,5 +212,70 @@ fn who_stays_behind_neither_reads_nor_types_at_the_terminal_of_who_entered() {
             let stolen = world.sh("a", "cat /srv/got").out;
             assert!(!stolen.contains("key-"), "{words:?}: {stolen}");
         }
+    }
+}
+
+/// Opens what every process inside that it can look into is a run of, and does to it what its owner may do.
+const CHANGE_PROGRAMS: &str = r"
+import os
+for pid in [p for p in os.listdir('/proc') if p.isdigit()]:
+    path = f'/proc/{pid}/exe'
+    try: program = os.open(path, os.O_RDONLY)
+    except OSError: continue
+    if os.fstat(program).st_dev == os.stat('/usr/bin/python3').st_dev: continue
+    print('found', pid, os.readlink(path))
+    def try_to(f):
+        try: print('did', path, f())
+        except OSError: pass
+    try_to(lambda: os.fchmod(program, 0o4777))
+    try_to(lambda: os.utime(program, (1, 1)))
+    try_to(lambda: os.setxattr(program, 'user.evil', b'x'))
+    for flags in [os.O_WRONLY, os.O_RDWR]:
+        try_to(lambda: os.pwrite(os.open(f'/proc/self/fd/{program}', flags), b'evil', 0))
+print('end')
+";
+
+#[test]
+fn programs_of_the_host_are_not_changed_by_whoever_is_their_run() {
+    for world in worlds() {
+        let programs: Vec<_> = ["stead", "stead-box", "stead-hold"]
+            .iter()
+            .map(|name| world.programs().join(name))
+            .filter(|path| path.starts_with(world.path()))
+            .collect();
+        // An ordinary user's own.
+        for path in &programs {
+            world.give(path);
+        }
+        let looks = |path: &std::path::PathBuf| {
+            let about = path.metadata().unwrap();
+            (about.mode(), about.mtime(), about.len())
+        };
+        let before: Vec<_> = programs.iter().map(looks).collect();
+        world.ok(&["run", "-m", "a", "-d", "-n", "s", "--", "cat"]);
+        let out = exec_python(&world, CHANGE_PROGRAMS).output().unwrap();
+        let said = String::from_utf8_lossy(&out.stdout);
+        assert!(said.ends_with("end\n"), "{out:?}");
+        assert!(!said.contains("did "), "{said}");
+        assert_eq!(programs.iter().map(looks).collect::<Vec<_>>(), before, "{said}");
+    }
+}
+
+#[test]
+fn who_is_suspended_at_the_door_does_not_hold_up_the_end() {
+    use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+    for world in worlds() {
+        let mut command = world.stead_command();
+        let mut child = command
+            .args(["exec", "a", "--", "sh", "-c", "echo ready; exec sleep 600"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
+        let pid = Pid::from_child(&child);
+        kill_process(pid, Signal::STOP).unwrap();
+        waitpid(Some(pid), WaitOptions::UNTRACED).unwrap();
+        world.ok(&["down", "a"]);
+        assert_eq!(child.wait().unwrap().code(), Some(128 + 15));
     }
 }
