@@ -141,6 +141,7 @@ fn a_steward_with_another_runtime_folder_finds_machines_and_sessions() {
     world.kill_steward();
     let other = world.path().join("other");
     std::fs::create_dir(&other).unwrap();
+    world.give(&other);
     world.set_variable("XDG_RUNTIME_DIR", other.to_str().unwrap());
     world.ok(&["up", "a"]);
     assert_eq!(world.sandbox("a")["init"], init);
