@@ -100,7 +100,8 @@ impl World {
         self.path("stead-box")
     }
 
-    fn give(&self, path: &Path) {
+    /// Gives a file to whoever starts the sandbox.
+    pub fn give(&self, path: &Path) {
         if self.who == Who::User && rustix::process::geteuid().is_root() {
             chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
         }
