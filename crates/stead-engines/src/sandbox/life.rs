@@ -5,7 +5,7 @@ use super::claim::Claim;
 use super::core::Core;
 use super::files::{self, Sync};
 use super::state::{self, read_state};
-use super::{disk, made, running};
+use super::{disk, made, running, stopping};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -30,7 +30,13 @@ impl Core {
         let name = &wanted.name;
         let made = self.made(name)?;
         if self.running(name)?.is_some() {
-            return Ok(());
+            if !stopping::was_begun(&self.place.run(name)) {
+                return Ok(());
+            }
+            // It has been told to end, and will.
+            self.stop_claimed(name, steps, claim)?;
+        } else if stopping::was_begun(&self.place.run(name)) {
+            self.clear(name, claim)?;
         }
         self.fits(wanted)?;
         let disk = self.ensure_disk(wanted, steps, claim)?;
@@ -132,6 +138,9 @@ impl Core {
             return Ok(());
         }
         steps.step("stop it")?;
+        if self.running(name)?.is_some() {
+            stopping::mark(&self.place.run(name))?;
+        }
         running::stop(&self.programs, &self.place.run(name), GRACE, claim)?;
         self.clear(name, claim)
     }

@@ -4,6 +4,7 @@ use super::core::Core;
 use super::made;
 use super::running;
 use super::state::{machines, read_state};
+use super::stopping;
 use stead_machine::engine::Result;
 use stead_machine::model::{Observed, Phase};
 
@@ -50,6 +51,10 @@ impl Core {
                 seen.notes.push("the process that serves its network has died: restart it".into());
             }
             seen.notes.extend(running.notes);
+        }
+        // Whether or not it has come to its end by now.
+        if stopping::was_cut_short(&self.place.run(name))? {
+            seen.phase = Phase::Partial("it was being stopped".into());
         }
         Ok(Some(seen))
     }
