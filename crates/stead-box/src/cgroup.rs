@@ -15,7 +15,7 @@ mod probe;
 mod seats;
 mod usage;
 
-pub use end::{can_freeze, freeze, leftovers, remove, thaw};
+pub use end::{can_freeze, folders, freeze, leftovers, remove, thaw};
 pub use hand::{habitable, hand_over};
 pub use hierarchy::Hierarchies;
 pub use probe::{Probe, probe};

@@ -44,15 +44,18 @@ impl Worker {
     /// Makes the process; it does nothing before [`Worker::run`].
     pub fn start(task: Task) -> io::Result<Self> {
         let (wait, go) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        let (wait_fd, go_fd) = (wait.as_raw_fd(), go.as_raw_fd());
+        let wait_fd = wait.as_raw_fd();
         // SAFETY: the child makes only system calls and allocates nothing, as is allowed after a fork of a process
         // with several threads; it never returns.
         match unsafe { libc::fork() } {
             -1 => Err(io::Error::last_os_error()),
             0 => unsafe {
-                libc::close(go_fd);
+                // Nothing else stays open: no lock or socket of a parent that dies, and no end of the pipes of others
+                // that were made meanwhile. So it notices that death.
+                libc::dup2(wait_fd, 0);
+                libc::syscall(libc::SYS_close_range, 1, u32::MAX, 0);
                 let mut byte = 0_u8;
-                let n = libc::read(wait_fd, (&raw mut byte).cast(), 1);
+                let n = libc::read(0, (&raw mut byte).cast(), 1);
                 libc::_exit(if n == 1 { perform(task) } else { 2 })
             },
             pid => Ok(Self { pid, go, waited: false }),

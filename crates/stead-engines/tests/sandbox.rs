@@ -162,6 +162,27 @@ fn a_start_is_killed() {
     no_residue(&place, &before);
 }
 
+/// A program that is killed while it stops a machine: that is told to end, and not taken for one that runs.
+#[test]
+fn a_stop_that_was_cut_short_is_finished_before_the_next_start() {
+    let _one = one();
+    let place = Place::new();
+    let before = place.residue();
+    let engine = place.engine();
+    let wanted = place.wanted("box", Machine::default());
+    up(&engine, &wanted);
+    let init = run_json(&place, "box")["init"].clone();
+    // No process has the number of its owner and its start.
+    let mark = place.run().join("machines/box/stopping.json");
+    std::fs::write(mark, r#"{"owner":1,"owner_start":1}"#).unwrap();
+    assert!(matches!(phase(&engine, "box"), Phase::Partial(_)));
+    block(engine.start(&wanted, &Steps::none())).unwrap();
+    assert_ne!(run_json(&place, "box")["init"], init);
+    assert_eq!(phase(&engine, "box"), Phase::Running);
+    block(engine.destroy("box", &Steps::none())).unwrap();
+    no_residue(&place, &before);
+}
+
 /// A journal that leaves a machine standing still, as a program that is killed does.
 #[test]
 fn one_left_standing_still_goes_on() {

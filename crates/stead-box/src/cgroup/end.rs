@@ -157,6 +157,13 @@ pub fn thaw(folders: &[PathBuf]) -> Result<()> {
     folders.iter().try_for_each(|folder| thaw_one(folder))
 }
 
+/// The folders of the group `name` that are there, whoever is still inside.
+pub fn folders(name: &str) -> Vec<PathBuf> {
+    let hierarchies = Hierarchies::of_host();
+    let ours = hierarchies.iter().flat_map(Hierarchies::list).filter_map(|h| h.ours());
+    ours.map(|ours| ours.join(name)).filter(|folder| folder.is_dir()).collect()
+}
+
 /// Our groups whose name begins with `prefix` and that have no process. One that is just being made has none either:
 /// the caller knows which names it is using.
 pub fn leftovers(prefix: &str) -> Vec<PathBuf> {

@@ -6,7 +6,7 @@ use super::in_use::InUse;
 use super::made::{self, Made, disk_of};
 use super::place::Place;
 use super::state::{Store, read_state};
-use super::{Programs, disk, identity, image, running, still};
+use super::{Programs, disk, identity, image, running, still, stopping};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use stead_box::cgroup;
@@ -194,7 +194,9 @@ impl Core {
     pub fn change(&self, before: &Wanted, after: &Wanted, steps: &Steps) -> Result<()> {
         let claim = self.claim(&after.name)?;
         let runs = self.running(&after.name)?.is_some();
-        let restart = runs && !made::restart_keys(before, after).is_empty();
+        // One that has been told to end will, whatever is changed.
+        let ends = stopping::was_begun(&self.run_folder(&after.name)?);
+        let restart = runs && (ends || !made::restart_keys(before, after).is_empty());
         if restart {
             self.stop_claimed(&after.name, steps, &claim)?;
         }

@@ -5,7 +5,7 @@ use super::claim::Claim;
 use super::core::Core;
 use super::files::{self, Sync};
 use super::state::{self, read_state};
-use super::{disk, made, running};
+use super::{disk, made, running, stopping};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -30,7 +30,13 @@ impl Core {
         let name = &wanted.name;
         let made = self.made(name)?;
         if self.running(name)?.is_some() {
-            return Ok(());
+            if !stopping::was_begun(&self.run_folder(name)?) {
+                return Ok(());
+            }
+            // It has been told to end, and will.
+            self.stop_claimed(name, steps, claim)?;
+        } else if stopping::was_begun(&self.run_folder(name)?) {
+            self.clear(name, claim)?;
         }
         self.fits(wanted)?;
         let disk = self.ensure_disk(wanted, steps, claim)?;
@@ -142,6 +148,7 @@ impl Core {
                 if !run.join(RUN_FILE).exists() {
                     files::write(&run.join(RUN_FILE), &running, Sync::Later)?;
                 }
+                stopping::mark(&run)?;
                 run
             }
             None => self.place.run(name),
@@ -158,9 +165,9 @@ impl Core {
     fn clear(&self, name: &str, claim: &Claim) -> Result<()> {
         if let Some(made) = made::read(&self.place, name)? {
             let group = made::cgroup(&self.place, &made.wanted);
-            let mut left = cgroup::leftovers(&group);
-            left.retain(|folder| folder.file_name().is_some_and(|name| *name == *group));
-            cgroup::remove(&left).map_err(|e| EngineError::Failed(e.to_string()))?;
+            // What a start that was cut short has made may be about to end by itself.
+            cgroup::remove(&cgroup::folders(&group))
+                .map_err(|e| EngineError::Failed(e.to_string()))?;
         }
         files::remove(&self.place.run(name))?;
         files::remove_file(&self.place.started(name).with_extension("json.new"))?;

@@ -4,6 +4,7 @@ use super::core::Core;
 use super::made;
 use super::running;
 use super::state::{machines, read_state};
+use super::stopping;
 use stead_box::RUN_FILE;
 use stead_machine::engine::Result;
 use stead_machine::model::{Observed, Phase};
@@ -44,6 +45,7 @@ impl Core {
         if read_state(&self.place, name)?.is_none() {
             seen.phase = Phase::Partial("its state is not there".into());
         }
+        let mut at = self.place.run(name);
         if let Some((run, running)) = running::find(&self.place, name)? {
             if !run.join(RUN_FILE).exists() {
                 let gone = running.run.display();
@@ -55,6 +57,11 @@ impl Core {
                 seen.notes.push("the process that serves its network has died: restart it".into());
             }
             seen.notes.extend(running.notes);
+            at = run;
+        }
+        // Whether or not it has come to its end by now.
+        if stopping::was_cut_short(&at)? {
+            seen.phase = Phase::Partial("it was being stopped".into());
         }
         Ok(Some(seen))
     }

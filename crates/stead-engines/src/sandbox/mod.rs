@@ -25,6 +25,7 @@ mod running;
 mod snapshots;
 mod state;
 mod still;
+mod stopping;
 mod sweep;
 
 pub use made::{DATA_INSIDE, HOLD_INSIDE, RUNTIME_INSIDE};
