@@ -164,6 +164,15 @@ impl Group {
         Ok(group)
     }
 
+    /// Makes room below the group for everybody inside, apart from the process that serves the network.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn seat_apart(&self) -> Result<()> {
+        let second = |folder: &&PathBuf| folder.join("cgroup.freeze").exists();
+        self.folders.iter().find(second).map_or(Ok(()), |folder| seats::make(folder))
+    }
+
     /// The folders that whoever enters must [`join`].
     pub fn folders(&self) -> &[PathBuf] {
         &self.folders
@@ -172,15 +181,6 @@ impl Group {
     /// What does not hold although nobody asked for it.
     pub fn notes(&self) -> &[String] {
         &self.notes
-    }
-
-    /// Makes room below the group for everybody inside, apart from the process that serves the network.
-    ///
-    /// # Errors
-    /// If the kernel refuses.
-    pub fn seat_apart(&self) -> Result<()> {
-        let second = |folder: &&PathBuf| folder.join("cgroup.freeze").exists();
-        self.folders.iter().find(second).map_or(Ok(()), |folder| seats::make(folder))
     }
 
     /// Ends what is inside and removes the group.

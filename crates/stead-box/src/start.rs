@@ -46,7 +46,8 @@ pub fn start(spec: &Spec) -> Result<Running> {
     }
     let group =
         Group::make(&spec.cgroup, &spec.limits).map_err(|e| BoxError::refused(e.to_string()))?;
-    let running = make(spec, &group);
+    let seated = group.seat_apart().map_err(|e| BoxError::refused(e.to_string()));
+    let running = seated.and_then(|()| make(spec, &group));
     if running.is_err() {
         // What is wrong already is what is told.
         let _ = group.remove();
@@ -214,7 +215,6 @@ impl Server {
             serde_json::to_vec(&setup).map_err(std::io::Error::from).tried(|| "the network")?;
         let log = spec.run.join("net.log");
         let log = File::create(&log).tried(|| log.display())?;
-        group.seat_apart().map_err(|e| BoxError::refused(e.to_string()))?;
         let places = Places::open_for_net(group.folders())?;
         let (asked, mut input) = pipe().tried(say)?;
         let (output, answers) = pipe().tried(say)?;

@@ -72,7 +72,11 @@ impl Streams {
             carried.input = Some(Input { from, to: Some(to), start, carried: 0 });
         }
         for (pipe, to) in [(self.output, stdout()), (self.errors, stderr())] {
-            carried.outputs.extend(pipe.map(|(from, _)| (from, to)));
+            if let Some((from, _)) = pipe {
+                // Somebody inside may have opened the pipe and read what was there.
+                fcntl_setfl(&from, OFlags::NONBLOCK).tried(|| "a pipe")?;
+                carried.outputs.push((from, to));
+            }
         }
         Ok(carried)
     }
@@ -121,9 +125,9 @@ impl Carried {
             Some(true) => {
                 let n = carry_out(output).unwrap_or_else(|e| {
                     *failed = Some(e);
-                    0
+                    Some(0)
                 });
-                n > 0
+                n != Some(0)
             }
             _ => true,
         });
@@ -141,7 +145,8 @@ impl Carried {
             let mut left = ioctl_fionread(&output.0).unwrap_or(0);
             while left > 0 && self.failed.is_none() {
                 match carry_out(output) {
-                    Ok(n) => left = left.saturating_sub(n as u64),
+                    Ok(Some(n)) => left = left.saturating_sub(n as u64),
+                    Ok(None) => break,
                     Err(e) => self.failed = Some(e),
                 }
             }
@@ -174,16 +179,19 @@ fn readable<'a>((from, _): &'a (OwnedFd, BorrowedFd<'static>)) -> PollFd<'a> {
     PollFd::new(from, PollFlags::IN)
 }
 
-/// Carries what came from a pipe. `0`: nobody can write to it any more.
-fn carry_out((from, to): &(OwnedFd, BorrowedFd<'static>)) -> io::Result<usize> {
+/// Carries what came from a pipe. `Some(0)`: nobody can write to it any more; `None`: there is nothing now.
+fn carry_out((from, to): &(OwnedFd, BorrowedFd<'static>)) -> io::Result<Option<usize>> {
     let mut piece = [0; PIECE];
-    let n = retry_on_intr(|| read(from, &mut piece))?;
+    let n = match retry_on_intr(|| read(from, &mut piece)) {
+        Err(Errno::AGAIN) => return Ok(None),
+        n => n?,
+    };
     let mut rest = &piece[..n];
     while !rest.is_empty() {
         let done = retry_on_intr(|| write(to, rest))?;
         rest = &rest[done..];
     }
-    Ok(n)
+    Ok(Some(n))
 }
 
 /// What a standard stream is, if it is a file.

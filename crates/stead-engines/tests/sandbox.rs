@@ -97,9 +97,11 @@ fn its_parts_are_killed() {
     let seen = block(engine.look("box")).unwrap().unwrap();
     assert_eq!(seen.phase, Phase::Running);
     assert!(seen.notes.iter().any(|note| note.contains("network has died")), "{:?}", seen.notes);
+    let groups = run_json(&place, "box")["cgroups"].clone();
     kill(pid(&run_json(&place, "box")["init"]), Signal::KILL);
     assert_eq!(phase(&engine, "box"), Phase::Stopped);
     block(engine.start(&wanted, &Steps::none())).unwrap();
+    assert_eq!(run_json(&place, "box")["cgroups"], groups);
     assert_eq!(shell(&engine, "box", "cat /root/data"), (0, "kept\n".into()));
     block(engine.destroy("box", &Steps::none())).unwrap();
     no_residue(&place, &before);

@@ -80,7 +80,7 @@ impl Steward {
         let core = &self.core;
         check_machine(core, &ask, name)?;
         let machine = core.machine(name);
-        let link = machine.link().await?;
+        let link = machine.link_to_begin().await?;
         let env = machine.environment(&link, core, &ask);
         let command = match ask.command.as_slice() {
             [] if ask.agent.is_none() => vec![shell(&env)],
@@ -216,7 +216,7 @@ impl Core {
         if let Some(env) = Prepared::asked_env(&folder)? {
             spec.env = env;
         }
-        let link = machine.link().await?;
+        let link = machine.link_to_begin().await?;
         let prepared = machine
             .prepare(self, &link, &mut spec, agent.as_deref(), conversation.as_ref())
             .await?;

@@ -1,12 +1,10 @@
 //! Cgroups below the one of a sandbox, which containers inside make for themselves.
 
-use super::{CgroupError, OURS, Result, hierarchy, seats, write};
+use super::{CgroupError, OURS, Result, hierarchy, seats};
 use std::fs;
+use std::io;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
-
-/// So many groups may be made inside, so that nobody fills the kernel's memory with them.
-const MOST: u32 = 1000;
 
 /// What the owner of a group may write: where processes are and what its children may use, and no limit. As the
 /// kernel's documentation of cgroup v2 has it under "Delegation".
@@ -22,7 +20,14 @@ pub fn hand_over(folders: &[PathBuf], owner: u32) -> Result<bool> {
     seats::make(folder)?;
     hierarchy::hand_down(folder)?;
     let folder = seats::inside(folder);
-    write(&folder.join("cgroup.max.descendants"), &MOST.to_string())?;
+    // While there is room for it.
+    match fs::create_dir(folder.join(OURS)) {
+        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+            let path = folder.join(OURS);
+            return Err(CgroupError::Io { what: "make the cgroup", path, source });
+        }
+        _ => {}
+    }
     for name in DELEGATED {
         let path = if name.is_empty() { folder.clone() } else { folder.join(name) };
         chown(&path, Some(owner), Some(owner)).map_err(|source| CgroupError::Io {

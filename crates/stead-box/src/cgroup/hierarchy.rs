@@ -1,6 +1,6 @@
 //! Which cgroup hierarchies this host has, and where in each our groups may be.
 
-use super::{CgroupError, OURS, Result, processes, read, write};
+use super::{CgroupError, OURS, Result, processes, read, tree, write};
 use rustix::fs::{Access, access};
 use std::fs;
 use std::io;
@@ -164,17 +164,22 @@ impl Hierarchy {
             hand_down(&ours)?;
         }
         let folder = ours.join(name);
-        // One left behind by somebody who died is removed, so that its counters begin at nothing.
-        match fs::remove_dir(&folder) {
-            Err(source) if source.kind() == io::ErrorKind::ResourceBusy => {
-                return Err(CgroupError::Io {
-                    what: "make again the cgroup in use",
-                    path: folder,
-                    source,
-                });
+        // One left behind by somebody who died is removed with all below it, so that its counters begin at nothing.
+        if fs::remove_dir(&folder).is_err() {
+            for group in tree(&folder) {
+                match fs::remove_dir(&group) {
+                    Err(source) if source.kind() == io::ErrorKind::ResourceBusy => {
+                        return Err(CgroupError::Io {
+                            what: "make again the cgroup in use",
+                            path: group,
+                            source,
+                        });
+                    }
+                    _ => {}
+                }
             }
-            _ => make_folder(&folder)?,
         }
+        make_folder(&folder)?;
         let controllers = if self.v2 {
             words(&folder.join("cgroup.controllers"))
         } else {

@@ -1,7 +1,8 @@
 //! Who of a sandbox sits where in its version 2 group. The process that serves the network sits in the group itself, and
-//! everybody inside below it: all count for the limits, and those inside can be made to stand still alone.
+//! everybody inside below it: all count for the limits, and those inside can be made to stand still alone. Where containers
+//! inside are to have controllers, the kernel wants nobody in the group itself, and the process is moved beside them.
 
-use super::{CgroupError, Result};
+use super::{CgroupError, Result, write};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,8 +10,20 @@ use std::path::{Path, PathBuf};
 /// Below the group: everybody inside.
 const INSIDE: &str = "inside";
 
-/// Makes the seat below a version 2 group; in version 1 groups all sit together.
+/// So many groups may be made inside, so that nobody fills the kernel's memory with them.
+const MOST: u32 = 1001;
+/// So deep may they lie: with names of 255 bytes each, a path to the deepest is one that the kernel takes.
+const DEEPEST: u32 = 12;
+
+/// Makes the seat below a version 2 group; in version 1 groups all sit together. What bounds the groups that are made
+/// inside is written above the seat, where nobody inside sees it.
 pub(super) fn make(folder: &Path) -> Result<()> {
+    for (file, bound) in [("cgroup.max.descendants", MOST), ("cgroup.max.depth", DEEPEST)] {
+        let path = folder.join(file);
+        if path.exists() {
+            write(&path, &bound.to_string())?;
+        }
+    }
     let path = folder.join(INSIDE);
     match fs::create_dir(&path) {
         Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {

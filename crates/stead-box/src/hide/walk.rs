@@ -280,7 +280,9 @@ impl Walk<'_> {
             let name = CString::new(rule.path).expect("a rule has no zero");
             let dir = self.root.as_fd();
             let entry = Entry { dir, name: &name, folder: Path::new("") };
-            self.entry(entry, FileType::Unknown, rule.act);
+            if !matches!(statat(dir, &name, AtFlags::SYMLINK_NOFOLLOW), Err(Errno::NOENT)) {
+                self.entry(entry, FileType::Unknown, rule.act);
+            }
         }
     }
 

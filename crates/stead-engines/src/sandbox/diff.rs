@@ -197,7 +197,7 @@ mod tests {
         };
         assert_eq!(told(&["/a", "/a/b", "/a/b/c", "/ab"], &["/a/b/c"]), added(&["/ab"]));
         assert_eq!(told(&["/a", "/a/b", "/a/b/c", "/a/x"], &["/a/b/c"]), added(&["/a", "/a/x"]));
-        // From a time when nothing was mounted there.
+        // What lies at the point itself is told.
         assert_eq!(told(&["/a", "/a/x"], &["/a"]), added(&["/a", "/a/x"]));
         let gone = vec![Change { path: "/a".into(), kind: ChangeKind::Deleted }];
         assert_eq!(without_mount_points(gone.clone(), &[Path::new("/a")]), gone);

@@ -207,7 +207,7 @@ fn as_nobody(arguments: &[&str], group: &Path) {
     copy(&std::env::current_exe().unwrap(), &tests);
     std::os::unix::fs::chown(dir.path(), Some(65534), Some(65534)).unwrap();
     let output = Command::new("sh")
-        .args(["-c", "echo $$ >\"$1\"; shift; exec \"$@\"", "sh"])
+        .args(["-c", "echo $$ >\"$1\" || exit 1; shift; exec \"$@\"", "sh"])
         .arg(group)
         .args(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
         .arg(&tests)

@@ -204,6 +204,20 @@ impl Machine {
         }
     }
 
+    /// The stream, for something that is to begin.
+    ///
+    /// # Errors
+    /// If the machine cannot be reached now, or is being stopped.
+    pub async fn link_to_begin(self: &Arc<Self>) -> Result<Arc<Link>, StewardError> {
+        if self.is_stopping() {
+            return Err(StewardError::Unreachable {
+                message: format!("the machine \"{}\" is being stopped", self.name),
+                help: format!("when that is done: stead up {}", self.name),
+            });
+        }
+        self.link().await
+    }
+
     /// Why nothing can be done in the machine now.
     pub fn unreachable(&self) -> StewardError {
         let help = match &lock_of(&self.state).reach {

@@ -117,6 +117,9 @@ impl Steward {
     /// A machine is about to be stopped: what its sessions have printed is copied while it can be. Nothing begins in it
     /// until what this returns is dropped, after it was said what has become of the machine.
     pub async fn machine_stopping(&self, name: &str) -> Stopping {
+        let machine = self.core.machine(name);
+        // Without a stream one is made for the copies first.
+        let stopping = machine.link_now().map(|_| machine.stopping());
         let sessions: Vec<String> = {
             let table = self.core.lock();
             let of = table.entries.values().filter(|e| e.session.machine == name);
@@ -128,7 +131,7 @@ impl Steward {
             copies.spawn(async move { core.copy(&id).await });
         }
         let _ = timeout(LAST_COPIES, async { while copies.join_next().await.is_some() {} }).await;
-        self.core.machine(name).stopping()
+        stopping.unwrap_or_else(|| machine.stopping())
     }
 
     /// Brings what lies on this host of a session up to date, before its history is read from its folder. A sentence

@@ -3,6 +3,7 @@
 
 use super::{World, processes};
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 impl World {
@@ -17,10 +18,13 @@ impl World {
             .filter(|line| line.contains(&dir) || line.contains(" - nsfs "))
             .map(|line| format!("mount {line}"))
             .collect();
+        // An ordinary user's first process runs from a mount of its own: the file is the same, and its path is not.
+        let of_file = |path: &Path| std::fs::metadata(path).map(|m| (m.dev(), m.ino())).ok();
+        let sandbox = of_file(&self.programs().join("stead-box"));
         for pid in processes() {
             let exe = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
             let sees = std::fs::read_to_string(format!("/proc/{pid}/mountinfo"));
-            let of_a_machine = exe == self.programs().join("stead-box")
+            let of_a_machine = of_file(Path::new(&format!("/proc/{pid}/exe"))) == sandbox
                 || (sees.is_ok_and(|sees| sees.contains(&dir)) && has_other_mounts(pid));
             if of_a_machine {
                 all.insert(format!("process {pid} {}", exe.display()));

@@ -47,7 +47,8 @@ fn groups_inside_are_the_machines_own_and_its_limits_are_not() {
     // The machine's own group: what bounds it stays the host's.
     let files = "cgroup.max.descendants cgroup.max.depth cgroup.freeze cgroup.kill memory.max pids.max cpu.max";
     for file in files.split(' ') {
-        let write = format!("cd /sys/fs/cgroup && {{ test ! -e {file} || echo 7 >{file}; }}");
+        // What may be written is decided when it is opened.
+        let write = format!("cd /sys/fs/cgroup && {{ test ! -e {file} || : >{file}; }}");
         let written = world.sh("may", &write);
         assert!(
             written.status != 0
@@ -55,9 +56,12 @@ fn groups_inside_are_the_machines_own_and_its_limits_are_not() {
             "{file} can be written"
         );
     }
-    // No more than so many, and what is left inside does not hold up the end.
+    // No deeper than the host can reach, no more than so many, and what is left inside does not hold up the end.
     let many = "cd /sys/fs/cgroup; i=0; while mkdir m$i 2>/dev/null; do i=$((i+1)); done; test $i -lt 1001";
     world.sh_ok("may", many);
+    let deep = "cd /sys/fs/cgroup; rmdir m*; n=$(printf %0200d 0); i=0; \
+                while mkdir $n 2>/dev/null && cd $n; do i=$((i+1)); done; test $i -gt 3 -a $i -lt 13";
+    world.sh_ok("may", deep);
     world.ok(&["down", "may"]);
     world.ok(&["destroy", "--yes", "may"]);
 }
