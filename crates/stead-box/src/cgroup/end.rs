@@ -160,7 +160,7 @@ pub fn thaw(folders: &[PathBuf]) -> Result<()> {
 /// The folders of the group `name` that are there, whoever is still inside.
 pub fn folders(name: &str) -> Vec<PathBuf> {
     let hierarchies = Hierarchies::of_host();
-    let ours = hierarchies.iter().flat_map(Hierarchies::list).filter_map(|h| h.ours());
+    let ours = hierarchies.iter().flat_map(Hierarchies::list).filter_map(Hierarchy::ours);
     ours.map(|ours| ours.join(name)).filter(|folder| folder.is_dir()).collect()
 }
 
