@@ -399,6 +399,10 @@ fn a_machine_whose_run_folder_was_removed_still_runs_and_is_stopped() {
     assert!(seen.notes.iter().any(|note| note.contains("was removed: restart it")), "{seen:?}");
     block(engine.start(&wanted, &Steps::none())).unwrap();
     assert!(!place.run().join("machines/box").exists(), "no second one");
+    let mut changed = wanted.clone();
+    changed.declared.env.insert("A".into(), "b".into());
+    let refused = block(engine.change(&wanted, &changed, &Steps::none())).unwrap_err();
+    assert!(refused.to_string().contains("was removed: restart it"), "{refused}");
     block(engine.stop("box", &Steps::none())).unwrap();
     assert_eq!(processes(&programs().sandbox), [0; 0]);
     up(&engine, &wanted);

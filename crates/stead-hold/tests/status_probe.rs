@@ -25,9 +25,10 @@ impl Pty {
         let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
         let slave = fs::OpenOptions::new().read(true).write(true).open(&name).unwrap();
         let tty = fs::metadata(&name).unwrap().rdev();
-        // setsid(1) makes the terminal the controlling one, which safe Rust cannot do in a child.
-        let child = Command::new("setsid")
-            .arg("--ctty")
+        // setsid(1) makes the terminal the controlling one, which safe Rust cannot do in a child. Whoever runs the tests
+        // in the background of a script has them ignore ctrl-c.
+        let child = Command::new("env")
+            .args(["--default-signal", "setsid", "--ctty"])
             .args(command)
             .env("TERM", "xterm")
             .env("PS1", "$ ")

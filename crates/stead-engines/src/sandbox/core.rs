@@ -9,6 +9,7 @@ use super::state::{Store, read_state};
 use super::{Programs, disk, identity, image, running, still, stopping};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use stead_box::RUN_FILE;
 use stead_box::cgroup;
 use stead_box::cgroup::Probe;
 use stead_box::enter;
@@ -197,6 +198,12 @@ impl Core {
         // One that has been told to end will, whatever is changed.
         let ends = stopping::was_begun(&self.run_folder(&after.name)?);
         let restart = runs && (ends || !made::restart_keys(before, after).is_empty());
+        let run = self.run_folder(&after.name)?;
+        if runs && !restart && !run.join(RUN_FILE).exists() {
+            // There is nothing by which it could be told of a change.
+            let gone = format!("its run folder {} was removed: restart it", run.display());
+            return Err(EngineError::NotNow(gone));
+        }
         if restart {
             self.stop_claimed(&after.name, steps, &claim)?;
         }
