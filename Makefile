@@ -30,12 +30,10 @@ test: test-deps ## every test that is quick enough for each change
 	cargo test --locked --workspace --no-fail-fast
 	@scripts/fuzz.sh 10
 
-test-long: test-deps ## the survival matrix at 50 instants a row, operations cut short at 300, measurements, long fuzzing
+test-long: test-deps ## the survival matrix at 50 instants a row, operations cut short at 300, long fuzzing
 	cargo build --locked --workspace
 	STEAD_TEST_INSTANTS=50 cargo test --locked -p stead --test survival -- --nocapture
 	STEAD_TEST_INSTANTS=300 cargo test --locked -p stead --test operations -- --nocapture killed_at_any_time
-	cargo test --locked -p stead-machine --test manager -- --ignored --nocapture a_thousand_machines
-	cargo test --locked -p stead-box --test net -- --ignored --nocapture speed
 	@scripts/fuzz.sh 300
 
 check: ## format, lints, documentation, licences

@@ -429,37 +429,3 @@ async fn an_engine_that_is_not_here_is_unknown() {
     let error = world.manager.scratch("two", other).await.unwrap_err();
     assert_eq!(error.to_string(), "two: there is no engine \"qemu\" here; there are: simple");
 }
-
-/// How long a plan of a thousand machines takes, records read and engine asked: `cargo test --release -- --ignored
-/// --nocapture a_thousand`.
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn a_thousand_machines() {
-    let world = World::new();
-    let names: Vec<String> = (0..1000).map(|n| format!("machine-{n}")).collect();
-    let mut file = declared(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    let started = std::time::Instant::now();
-    world.apply(&file).await;
-    println!("made: {:?}", started.elapsed());
-    let started = std::time::Instant::now();
-    world.manager.scratch("one-more", machine()).await.unwrap();
-    println!("one more: {:?}", started.elapsed());
-    let other = World::new();
-    let started = std::time::Instant::now();
-    other.manager.scratch("one", machine()).await.unwrap();
-    println!("the first of a folder: {:?}", started.elapsed());
-    for machine in file.machines.values_mut().take(500) {
-        machine.memory = Some(Size(8 << 30));
-    }
-    for _ in 0..3 {
-        let started = std::time::Instant::now();
-        let plan = world.plan(&file).await;
-        println!("plan: {:?}, {}", started.elapsed(), plan.summary());
-        let started = std::time::Instant::now();
-        world.manager.records().list().unwrap();
-        println!("records alone: {:?}", started.elapsed());
-        let started = std::time::Instant::now();
-        world.simple.observe().await.unwrap();
-        println!("the engine alone: {:?}", started.elapsed());
-    }
-}

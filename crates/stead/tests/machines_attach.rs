@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{World, kill_and_wait};
+use common::{Terminal, World, kill_and_wait};
 use rustix::process::{Pid, Signal, kill_process};
 use std::os::unix::net::UnixListener;
 
@@ -15,25 +15,35 @@ fn can(world: &World) -> bool {
     said.status == 0
 }
 
+/// A session on a machine, and somebody who sits at it.
+fn at_a_session(world: &World) -> Terminal {
+    world.ok(&["run", "-m", "scratch", "-d", "-n", "s", "--", "sh", "-c", "echo begun; exec cat"]);
+    let terminal = world.terminal(&["attach", "s"]);
+    terminal.wait_for("begun");
+    terminal
+}
+
+fn sees_it_again(terminal: &Terminal) {
+    terminal.wait_until("the session again", |model| {
+        let text = model.text().join("\n");
+        text.contains("begun") && !text.contains("lost sight")
+    });
+}
+
 #[test]
 fn a_terminal_stays_at_its_session_when_the_steward_is_killed() {
     let world = World::new();
     if !can(&world) {
         return;
     }
-    world.ok(&["run", "-m", "scratch", "-d", "-n", "s", "--", "sh", "-c", "echo begun; exec cat"]);
-    let terminal = world.terminal(&["attach", "s"]);
-    terminal.wait_for("begun");
+    let terminal = at_a_session(&world);
     for round in 0..3 {
         world.kill_steward();
         // The kill is told, and the picture that comes after it wipes that away.
         terminal.wait_for_bytes(&format!("the loss number {}", round + 1), |raw| {
             String::from_utf8_lossy(raw).matches("[lost sight of s").count() > round
         });
-        terminal.wait_until("the session again", |model| {
-            let text = model.text().join("\n");
-            text.contains("begun") && !text.contains("lost sight")
-        });
+        sees_it_again(&terminal);
         terminal.line(&format!("round {round}"));
         terminal.wait_for(&format!("round {round}"));
     }
@@ -49,9 +59,7 @@ fn a_terminal_asks_again_when_the_steward_it_asks_goes_away() {
     if !can(&world) {
         return;
     }
-    world.ok(&["run", "-m", "scratch", "-d", "-n", "s", "--", "sh", "-c", "echo begun; exec cat"]);
-    let terminal = world.terminal(&["attach", "s"]);
-    terminal.wait_for("begun");
+    let terminal = at_a_session(&world);
     let steward = world.steward_pid().unwrap();
     // So that it does not put its socket back.
     kill_process(Pid::from_raw(steward).unwrap(), Signal::STOP).unwrap();
@@ -68,10 +76,7 @@ fn a_terminal_asks_again_when_the_steward_it_asks_goes_away() {
     terminal.wait_for_bytes("three losses", |raw| {
         String::from_utf8_lossy(raw).matches("[lost sight of s").count() >= 3
     });
-    terminal.wait_until("the session again", |model| {
-        let text = model.text().join("\n");
-        text.contains("begun") && !text.contains("lost sight")
-    });
+    sees_it_again(&terminal);
     terminal.line("still here");
     terminal.wait_for("still here");
     assert_eq!(terminal.detach(), 0);

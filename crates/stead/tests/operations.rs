@@ -5,8 +5,11 @@
 mod common;
 
 use common::{Said, World, again_as_an_ordinary_user, kill_and_wait, processes, until};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::time::Duration;
 
 /// More instants than any operation has.
@@ -362,6 +365,13 @@ fn cut_short() -> u64 {
     std::env::var("STEAD_TEST_INSTANTS").map_or(50, |n| n.parse().unwrap())
 }
 
+/// Waits for the end of a program, but no longer than this.
+fn ends_within(program: &Child, limit: Duration) {
+    let handle = pidfd_open(Pid::from_child(program), PidfdFlags::empty()).unwrap();
+    let limit = Timespec { tv_sec: 0, tv_nsec: i64::from(limit.subsec_nanos()) };
+    poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&limit)).unwrap();
+}
+
 /// The instants follow from a seed, so that a failure can be had again. The operations take turns.
 #[test]
 fn killed_at_any_time() {
@@ -389,8 +399,8 @@ fn killed_at_any_time() {
         m.ok("ls");
         let steward = m.world.steward_pid().unwrap();
         let mut asked = m.world.stead_command().args(words(operation)).spawn().unwrap();
-        // The instant is the point: nothing is waited for.
-        std::thread::sleep(Duration::from_micros((seed >> 33) % 100_000));
+        // At some instant, unless it is done before.
+        ends_within(&asked, Duration::from_micros((seed >> 33) % 100_000));
         kill_and_wait(steward, 9);
         killed += u64::from(!asked.wait().unwrap().success());
         // Whoever comes to a steward that is on its way out is told so, and asks again.

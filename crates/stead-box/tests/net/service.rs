@@ -5,8 +5,7 @@ use super::names::{A, ask};
 use super::world::{Who, allow, connect, net, refused, says, world};
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
+use std::net::{IpAddr, Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use stead_box::net::client;
 use stead_file::declared::{Egress, Port};
@@ -285,61 +284,4 @@ fn it_holds_no_more_rights_than_it_needs_and_ends_with_its_lifeline() {
         assert!(matches!(stream.read(&mut [0; 9]), Ok(0) | Err(_)));
         assert!(!fs::exists(format!("/proc/{pid}")).expect("proc"));
     }
-}
-
-/// Not a test of being right: prints how fast it is. `cargo test … -- --ignored --nocapture speed`.
-#[test]
-#[ignore = "measures"]
-fn speed() {
-    let Some(world) = world() else { return };
-    let sandbox = world.sandbox(Who::Root, "box", net(Egress::Open));
-    let pid = sandbox.child.id();
-    println!("private memory at rest: {} KiB", private(pid));
-    let down = |to: &str| {
-        let mut stream = connect(to).expect("connected");
-        let total = 2u64 << 30;
-        let begun = std::time::Instant::now();
-        stream.write_all(&total.to_be_bytes()).expect("asked");
-        let (mut left, mut buffer) = (total, vec![0; 262_144]);
-        while left > 0 {
-            left -= stream.read(&mut buffer).expect("read") as u64;
-        }
-        total as f64 / begun.elapsed().as_secs_f64() / 1e6
-    };
-    let latency = |to: SocketAddr| {
-        let mut all: Vec<_> = (0..2000)
-            .map(|_| {
-                let begun = std::time::Instant::now();
-                let mut stream = TcpStream::connect(to).expect("connected");
-                stream.write_all(b"x").expect("sent");
-                let mut some = [0; 4];
-                stream.read_exact(&mut some).expect("answered");
-                let took = begun.elapsed();
-                assert!(stream.as_raw_fd() >= 0);
-                took
-            })
-            .collect();
-        all.sort();
-        all[all.len() / 2]
-    };
-    // A source on the host's own line, asked directly and from inside.
-    let direct = down(&format!("203.0.113.10:{SOURCE}"));
-    let through = sandbox.inside(|| down(&format!("203.0.113.10:{SOURCE}")));
-    println!(
-        "down: direct {direct:.0} MB/s, through {through:.0} MB/s, ratio {:.2}",
-        through / direct
-    );
-    let place: SocketAddr = "203.0.113.10:22".parse().expect("an address");
-    let (direct, through) = (latency(place), sandbox.inside(|| latency(place)));
-    println!("connect, ask, answer: direct {direct:?}, through {through:?}");
-    println!("private memory afterwards: {} KiB", private(pid));
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
-    println!(
-        "{}",
-        status
-            .lines()
-            .filter(|l| l.starts_with("VmRSS") || l.starts_with("RssAnon"))
-            .collect::<Vec<_>>()
-            .join(" ")
-    );
 }

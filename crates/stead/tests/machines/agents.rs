@@ -2,7 +2,7 @@
 //! shown from the host, their home is the machine's own.
 
 use crate::common::agents::{Agents, CODEX_ASKS, KEY, claude_state, codex_config, node_modules};
-use crate::common::until;
+use crate::common::{Terminal, until};
 use serde_json::json;
 use std::path::Path;
 use stead_wire::session::Session;
@@ -34,6 +34,18 @@ fn start(agents: &Agents, agent: &str, variables: &[&str]) {
     }
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
+}
+
+/// Asks for the proof, and kills the steward while half of the answer is on the screen of whoever is attached.
+fn steward_killed_in_a_turn(agents: &Agents) -> Terminal {
+    agents.wait("s", "idle");
+    let terminal = agents.terminal(&["attach", "s"]);
+    agents.prompt("s", "prove it");
+    agents.model.wait_held();
+    terminal.wait_for("The first half.");
+    agents.kill_steward();
+    agents.model.release();
+    terminal
 }
 
 /// The machine goes down and comes up: the conversation is taken up by its id.
@@ -71,13 +83,7 @@ fn a_turn_in_a_machine_outlives_the_steward_and_its_conversation_the_machine() {
         "IS_SANDBOX=1",
     ];
     start(&agents, "claude", &variables);
-    agents.wait("s", "idle");
-    let terminal = agents.terminal(&["attach", "s"]);
-    agents.prompt("s", "prove it");
-    agents.model.wait_held();
-    terminal.wait_for("The first half.");
-    agents.kill_steward();
-    agents.model.release();
+    let _attached = steward_killed_in_a_turn(&agents);
     // The steward that comes after hears what the hooks said: whether it asks or is done.
     agents.wait("s", "waiting");
     assert_eq!(agents.session("s").status.source, Source::Hook);
@@ -114,13 +120,7 @@ fn a_turn_of_codex_in_a_machine_outlives_the_steward_and_its_conversation_the_ma
         {"say": "Once more, then."},
     ]));
     start(&agents, "codex", &["STANDIN_KEY=x"]);
-    agents.wait("s", "idle");
-    let terminal = agents.terminal(&["attach", "s"]);
-    agents.prompt("s", "prove it");
-    agents.model.wait_held();
-    terminal.wait_for("The first half.");
-    agents.kill_steward();
-    agents.model.release();
+    let _attached = steward_killed_in_a_turn(&agents);
     agents.wait("s", "waiting");
     agents.wait("s", CODEX_ASKS);
     assert!(!agents.project().join("proof.txt").exists());
