@@ -2,7 +2,6 @@
 
 use super::{CgroupError, OURS, Result, hierarchy, seats};
 use std::fs;
-use std::io;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
@@ -17,17 +16,10 @@ const DELEGATED: [&str; 4] = ["", "cgroup.procs", "cgroup.threads", "cgroup.subt
 /// If the kernel refuses.
 pub fn hand_over(folders: &[PathBuf], owner: u32) -> Result<bool> {
     let Some(folder) = folders.iter().find(|folder| is_second(folder)) else { return Ok(false) };
-    seats::make(folder)?;
     hierarchy::hand_down(folder)?;
     let folder = seats::inside(folder);
     // While there is room for it.
-    match fs::create_dir(folder.join(OURS)) {
-        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
-            let path = folder.join(OURS);
-            return Err(CgroupError::Io { what: "make the cgroup", path, source });
-        }
-        _ => {}
-    }
+    hierarchy::make_folder(&folder.join(OURS))?;
     for name in DELEGATED {
         let path = if name.is_empty() { folder.clone() } else { folder.join(name) };
         chown(&path, Some(owner), Some(owner)).map_err(|source| CgroupError::Io {

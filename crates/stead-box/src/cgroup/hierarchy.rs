@@ -165,18 +165,16 @@ impl Hierarchy {
         }
         let folder = ours.join(name);
         // One left behind by somebody who died is removed with all below it, so that its counters begin at nothing.
-        if fs::remove_dir(&folder).is_err() {
-            for group in tree(&folder) {
-                match fs::remove_dir(&group) {
-                    Err(source) if source.kind() == io::ErrorKind::ResourceBusy => {
-                        return Err(CgroupError::Io {
-                            what: "make again the cgroup in use",
-                            path: group,
-                            source,
-                        });
-                    }
-                    _ => {}
+        for group in tree(&folder) {
+            match fs::remove_dir(&group) {
+                Err(source) if source.kind() == io::ErrorKind::ResourceBusy => {
+                    return Err(CgroupError::Io {
+                        what: "make again the cgroup in use",
+                        path: group,
+                        source,
+                    });
                 }
+                _ => {}
             }
         }
         make_folder(&folder)?;
@@ -200,7 +198,8 @@ fn vanished(error: &CgroupError) -> bool {
     }
 }
 
-fn make_folder(path: &Path) -> Result<()> {
+/// Makes a group; one that is there is no error.
+pub(super) fn make_folder(path: &Path) -> Result<()> {
     match fs::create_dir(path) {
         Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
             Err(CgroupError::Io { what: "make the cgroup", path: path.to_owned(), source })

@@ -2,9 +2,8 @@
 //! everybody inside below it: all count for the limits, and those inside can be made to stand still alone. Where containers
 //! inside are to have controllers, the kernel wants nobody in the group itself, and the process is moved beside them.
 
-use super::{CgroupError, Result, write};
-use std::fs;
-use std::io;
+use super::hierarchy::make_folder;
+use super::{Result, write};
 use std::path::{Path, PathBuf};
 
 /// Below the group: everybody inside.
@@ -24,13 +23,7 @@ pub(super) fn make(folder: &Path) -> Result<()> {
             write(&path, &bound.to_string())?;
         }
     }
-    let path = folder.join(INSIDE);
-    match fs::create_dir(&path) {
-        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
-            Err(CgroupError::Io { what: "make the cgroup", path, source })
-        }
-        _ => Ok(()),
-    }
+    make_folder(&folder.join(INSIDE))
 }
 
 /// Where everybody inside sits.
