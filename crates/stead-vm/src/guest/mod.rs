@@ -1,0 +1,1 @@
+//! What this program does inside a machine: init, agent.
