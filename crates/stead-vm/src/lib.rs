@@ -4,5 +4,13 @@
 //! there as long as the machine runs. Inside there is an init, where the guest has none of its own, and an agent at the
 //! other end of the line. Both are this program, so that nothing must be installed in a guest.
 
+pub mod accel;
+pub mod args;
+pub mod control;
+pub mod files;
 pub mod guest;
+pub mod keep;
 pub mod line;
+pub mod qmp;
+pub mod spec;
+mod tsc;

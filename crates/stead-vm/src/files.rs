@@ -1,0 +1,14 @@
+//! What the keeper makes in [`crate::spec::Vm::folder`].
+
+/// Takes connections for the agent inside: see [`crate::line`].
+pub const AGENT: &str = "agent.sock";
+/// The machine's serial console: bytes both ways, for as many as come.
+pub const CONSOLE: &str = "console.sock";
+/// Takes [`crate::control::Request`]s.
+pub const CONTROL: &str = "control.sock";
+/// The screen, for VNC clients.
+pub const SCREEN: &str = "vnc.sock";
+/// What QEMU said.
+pub const QEMU_LOG: &str = "qemu.log";
+/// Where the keeper tells how the start goes: whoever started it listens there.
+pub const READY: &str = "ready.sock";

@@ -1,0 +1,105 @@
+//! What QEMU is told about its disks and its memory while it runs.
+
+use crate::qmp::{Qmp, QmpError};
+use crate::spec::Vm;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Which overlay lies on which disk: node names of QEMU. A disk begins as `diskN`; each overlay is another node.
+#[derive(Debug)]
+pub struct Disks {
+    /// Serial, and the node that the guest writes to.
+    tops: Vec<(String, String)>,
+    made: u32,
+}
+
+impl Disks {
+    /// As [`crate::args::arguments`] names them.
+    pub fn of(vm: &Vm) -> Self {
+        let tops = vm.disks.iter().enumerate();
+        let tops = tops.map(|(n, disk)| (disk.serial.clone(), format!("disk{n}"))).collect();
+        Disks { tops, made: 0 }
+    }
+
+    /// Puts overlays on disks, all at once.
+    ///
+    /// # Errors
+    /// If QEMU refuses; all is as before then.
+    pub fn overlay(
+        &mut self,
+        qmp: &mut Qmp,
+        overlays: &[(String, std::path::PathBuf)],
+    ) -> Result<(), QmpError> {
+        let mut after = self.tops.clone();
+        let mut added = Vec::new();
+        let mut actions = Vec::new();
+        let result = overlays.iter().try_for_each(|(serial, path)| {
+            let Some((_, top)) = after.iter_mut().find(|(of, _)| of == serial) else {
+                return Err(QmpError::Refused {
+                    command: "an overlay".into(),
+                    why: format!("there is no disk {serial}"),
+                });
+            };
+            self.made += 1;
+            let node = format!("over{}", self.made);
+            // Without a backing file of its own: what lies under it is the node that the snapshot puts there.
+            let add = json!({
+                "driver": "qcow2", "node-name": node, "backing": Value::Null, "discard": "unmap",
+                "file": { "driver": "file", "filename": text(path) },
+            });
+            qmp.ask("blockdev-add", &add)?;
+            added.push(node.clone());
+            let under = std::mem::replace(top, node.clone());
+            actions.push(json!({
+                "type": "blockdev-snapshot", "data": { "node": under, "overlay": node },
+            }));
+            Ok(())
+        });
+        let done = result.and_then(|()| qmp.ask("transaction", &json!({ "actions": actions })));
+        match done {
+            Ok(_) => {
+                self.tops = after;
+                Ok(())
+            }
+            Err(e) => {
+                for node in added {
+                    let _ = qmp.ask("blockdev-del", &json!({ "node-name": node }));
+                }
+                Err(e)
+            }
+        }
+    }
+}
+
+/// Begins to write memory and devices to a file. The machine stands still.
+///
+/// # Errors
+/// If QEMU refuses.
+pub fn save(qmp: &mut Qmp, file: &Path) -> Result<(), QmpError> {
+    prepare(qmp)?;
+    qmp.ask("migrate", &json!({ "uri": format!("file:{}", text(file)) })).map(drop)
+}
+
+/// Begins to read them.
+///
+/// # Errors
+/// If QEMU refuses.
+pub fn load(qmp: &mut Qmp, file: &Path) -> Result<(), QmpError> {
+    prepare(qmp)?;
+    qmp.ask("migrate-incoming", &json!({ "uri": format!("file:{}", text(file)) })).map(drop)
+}
+
+fn prepare(qmp: &mut Qmp) -> Result<(), QmpError> {
+    let capabilities: Vec<Value> = ["events", "mapped-ram"]
+        .iter()
+        .map(|name| json!({ "capability": name, "state": true }))
+        .collect();
+    qmp.ask("migrate-set-capabilities", &json!({ "capabilities": capabilities }))?;
+    // The file is on this computer: as fast as it goes.
+    let fast = json!({ "max-bandwidth": 0u64, "downtime-limit": 2_000_000u64 });
+    qmp.ask("migrate-set-parameters", &fast).map(drop)
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

@@ -1,0 +1,11 @@
+//! The keeper of a machine: it runs QEMU, speaks with it, and is there as long as the machine is.
+
+mod agent;
+mod console;
+mod disks;
+mod qemu;
+mod shares;
+pub(crate) mod sys;
+mod talk;
+
+pub use qemu::run;

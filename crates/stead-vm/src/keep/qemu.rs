@@ -1,0 +1,383 @@
+//! A machine's life, from the start of QEMU to its end.
+
+use super::console::{self, thread};
+use super::disks::{self, Disks};
+use super::talk::{Asked, Starter, listen};
+use super::{agent, shares, sys};
+use crate::args::{Inherited, arguments};
+use crate::control::{Answer, Request, Told};
+use crate::files;
+use crate::qmp::{Event, Qmp, QmpError};
+use crate::spec::{Accel, Ended, Vm};
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How long a guest may take to shut down. The sandbox that this runs in has a little more patience.
+pub const GRACE: Duration = Duration::from_secs(30);
+/// How often it is tried whether a disk that was full has room.
+const AGAIN: Duration = Duration::from_secs(5);
+/// How long QEMU may take to end once it was told to.
+const QUIT: Duration = Duration::from_secs(3);
+
+/// What this waits for.
+enum Happened {
+    /// It is to end the machine.
+    Signal,
+    /// QEMU has ended.
+    Ended(ExitStatus),
+    /// QEMU says something, or closes its monitor.
+    Qmp(Option<Event>),
+    /// The guest's kernel panicked.
+    Panicked(String),
+    /// The agent inside is there.
+    Agent,
+    /// Somebody asks.
+    Asked(Asked),
+}
+
+/// Keeps the machine that this file describes until it ends.
+pub fn run(spec: &Path) -> ExitCode {
+    let vm: Vm = match std::fs::read(spec)
+        .map_err(io::Error::other)
+        .and_then(|text| Ok(serde_json::from_slice(&text)?))
+    {
+        Ok(vm) => vm,
+        Err(e) => {
+            eprintln!("stead-vm: {}: {e}", spec.display());
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut starter = Starter::at(&vm.folder.join(files::READY));
+    let _ = std::fs::remove_file(&vm.ended);
+    let ended = match Keeper::start(&vm, &mut starter) {
+        Ok(mut keeper) => keeper.live(&mut starter),
+        Err(e) => Ended { orderly: false, why: e.to_string(), at: 0 },
+    };
+    let at =
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+    let ended = Ended { at, ..ended };
+    let orderly = ended.orderly;
+    starter.done(&Told::Failed(ended.why.clone()));
+    if let Ok(text) = serde_json::to_vec(&ended) {
+        let _ = std::fs::write(&vm.ended, text);
+    }
+    eprintln!("stead-vm: {}", ended.why);
+    if orderly { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+struct Keeper<'a> {
+    vm: &'a Vm,
+    qmp: Qmp,
+    disks: Disks,
+    happened: Receiver<Happened>,
+    /// What happened while something else was waited for.
+    before: VecDeque<Happened>,
+    /// Programs that serve shares; they end with QEMU.
+    _shares: Vec<Child>,
+    /// Since when the guest is to shut down.
+    ending: Option<Instant>,
+    panicked: Option<String>,
+    /// Whether a disk of the host is full, so that the guest stands still.
+    full: bool,
+    /// Whether the guest shut itself down.
+    orderly: bool,
+}
+
+impl<'a> Keeper<'a> {
+    fn start(vm: &'a Vm, starter: &mut Starter) -> io::Result<Self> {
+        let (give, happened) = channel();
+        let signals = sys::signals(&[libc::SIGTERM, libc::SIGINT])?;
+        on(&give, "signals", move |give| {
+            while sys::next_signal(signals.as_fd()).is_ok() {
+                let _ = give.send(Happened::Signal);
+            }
+        })?;
+        let agent_door = door(vm, files::AGENT)?;
+        let console_door = door(vm, files::CONSOLE)?;
+        let asked = give.clone();
+        listen(door(vm, files::CONTROL)?, move |question| {
+            let _ = asked.send(Happened::Asked(question));
+        })?;
+
+        starter.tell(&Told::Step("start QEMU".into()));
+        let serving = shares::serve(vm)?;
+        let (monitor, its_monitor) = UnixStream::pair()?;
+        let (line, its_line) = UnixStream::pair()?;
+        let (console, its_console) = UnixStream::pair()?;
+        let tap = descriptor("STEAD_TAP_FD").map(sys::take).transpose()?;
+        let kvm = descriptor("STEAD_DEVICE_FDS").filter(|_| vm.accel == Accel::Kvm);
+        let kvm = kvm.map(sys::take).transpose()?;
+        let inherited = Inherited {
+            qmp: its_monitor.as_raw_fd(),
+            line: its_line.as_raw_fd(),
+            console: its_console.as_raw_fd(),
+            tap: tap.as_ref().map(AsRawFd::as_raw_fd),
+            kvm: kvm.as_ref().map(AsRawFd::as_raw_fd),
+        };
+        let mut fds = vec![inherited.qmp, inherited.line, inherited.console];
+        fds.extend(inherited.tap.iter().chain(&inherited.kvm));
+        let mut command = Command::new(&vm.qemu);
+        command
+            .args(arguments(vm, inherited))
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(vm.folder.join(files::QEMU_LOG))?);
+        sys::inherit(&mut command, &fds);
+        let mut child = command
+            .spawn()
+            .map_err(|e| io::Error::new(e.kind(), format!("start {}: {e}", vm.qemu.display())))?;
+        drop((its_monitor, its_line, its_console, tap, kvm));
+        on(&give, "qemu", move |give| {
+            if let Ok(status) = child.wait() {
+                let _ = give.send(Happened::Ended(status));
+            }
+        })?;
+
+        let panics = give.clone();
+        console::carry(console, console_door, &vm.console_log, move |why| {
+            let _ = panics.send(Happened::Panicked(why));
+        })?;
+        let there = give.clone();
+        agent::carry(line, agent_door, vm.config.clone(), move || {
+            let _ = there.send(Happened::Agent);
+        })?;
+        let events = give;
+        let qmp = Qmp::greet(monitor, move |event| {
+            let _ = events.send(Happened::Qmp(event));
+        });
+        let mut keeper = match qmp {
+            Ok(qmp) => Keeper {
+                vm,
+                qmp,
+                disks: Disks::of(vm),
+                happened,
+                before: VecDeque::new(),
+                _shares: serving,
+                ending: None,
+                panicked: None,
+                full: false,
+                orderly: false,
+            },
+            Err(e) => return Err(io::Error::other(said(vm).unwrap_or_else(|| e.to_string()))),
+        };
+        if let Some(file) = &vm.resume {
+            starter.tell(&Told::Step("read its memory".into()));
+            let read = disks::load(&mut keeper.qmp, file).and_then(|()| keeper.migrated());
+            let read = read.and_then(|()| keeper.qmp.ask("cont", &Value::Null).map(drop));
+            read.map_err(|e| io::Error::other(format!("its memory {}: {e}", file.display())))?;
+        } else {
+            starter.tell(&Told::Step("boot".into()));
+        }
+        Ok(keeper)
+    }
+
+    fn live(&mut self, starter: &mut Starter) -> Ended {
+        if self.vm.config.is_none() {
+            starter.done(&Told::Ready);
+        }
+        loop {
+            let Some(happened) = self.next() else {
+                self.on_time();
+                continue;
+            };
+            match happened {
+                Happened::Signal => self.end(),
+                Happened::Ended(status) => return self.ended(status),
+                Happened::Qmp(Some(event)) => self.event(&event),
+                // Its end follows.
+                Happened::Qmp(None) => {}
+                Happened::Agent => starter.done(&Told::Ready),
+                Happened::Panicked(why) => self.panic(why),
+                Happened::Asked(asked) => {
+                    let answer = self.answer(&asked.request);
+                    let _ = asked.answer.send(answer);
+                }
+            }
+        }
+    }
+
+    /// What happens next; `None` if it is time for something.
+    fn next(&mut self) -> Option<Happened> {
+        if let Some(before) = self.before.pop_front() {
+            return Some(before);
+        }
+        let left = match self.ending {
+            Some(since) => GRACE.saturating_sub(since.elapsed()).max(QUIT.min(GRACE)),
+            None if self.full => AGAIN,
+            None => return self.happened.recv().ok(),
+        };
+        self.happened.recv_timeout(left).ok()
+    }
+
+    fn on_time(&mut self) {
+        if self.ending.is_some() {
+            // It was asked and does not end.
+            let _ = self.qmp.ask("quit", &Value::Null);
+        } else if self.full {
+            self.full = false;
+            // If there is still no room, the guest stands still again, and an event says so.
+            let _ = self.qmp.ask("cont", &Value::Null);
+        }
+    }
+
+    /// Asks the guest to shut down.
+    fn end(&mut self) {
+        if self.ending.is_some() {
+            return;
+        }
+        self.ending = Some(Instant::now());
+        let _ = self.qmp.ask("cont", &Value::Null);
+        let by_agent = self.vm.config.is_some() && agent::down(&self.vm.folder).is_ok();
+        if !by_agent {
+            // As if somebody pressed the button on the machine.
+            let _ = self.qmp.ask("system_powerdown", &Value::Null);
+        }
+    }
+
+    fn event(&mut self, event: &Event) {
+        match event.event.as_str() {
+            "SHUTDOWN" => self.orderly = event.data["reason"] == "guest-shutdown",
+            "BLOCK_IO_ERROR" if event.data["action"] == "stop" => self.full = true,
+            _ => {}
+        }
+    }
+
+    fn panic(&mut self, why: String) {
+        // Anybody inside can write such a line to the console; a kernel that panicked answers nothing.
+        if self.vm.config.is_some() && agent::answers(&self.vm.folder) {
+            return;
+        }
+        self.panicked = Some(why);
+        let _ = self.qmp.ask("quit", &Value::Null);
+    }
+
+    fn ended(&self, status: ExitStatus) -> Ended {
+        let why = if let Some(why) = &self.panicked {
+            format!("its kernel panicked: {why}")
+        } else if let Some(signal) = status.signal() {
+            format!("QEMU was killed by signal {signal}")
+        } else if !status.success() {
+            said(self.vm).unwrap_or_else(|| format!("QEMU ended with {status}"))
+        } else if self.orderly {
+            "the guest shut down".into()
+        } else if self.ending.is_some() {
+            format!("the guest did not shut down within {} s", GRACE.as_secs())
+        } else {
+            "QEMU was told to end".into()
+        };
+        Ended { orderly: self.orderly && self.panicked.is_none(), why, at: 0 }
+    }
+
+    fn answer(&mut self, request: &Request) -> Answer {
+        let done = match request {
+            Request::Status => Ok(()),
+            Request::Snapshot { disks, memory } => self.snapshot(disks, memory.as_deref()),
+            Request::Balloon(bytes) => {
+                self.qmp.ask("balloon", &json!({ "value": bytes })).map(drop)
+            }
+        };
+        let mut answer = Answer::default();
+        let status = done.and_then(|()| self.qmp.ask("query-status", &Value::Null));
+        match status {
+            Ok(status) => answer.status = status["status"].as_str().unwrap_or_default().to_owned(),
+            Err(e) => answer.error = Some(e.to_string()),
+        }
+        if self.full {
+            answer.notes.push(
+                "the disk of this host is full, so it stands still: make room, and it goes on by itself".into(),
+            );
+        }
+        answer
+    }
+
+    fn snapshot(
+        &mut self,
+        overlays: &[(String, std::path::PathBuf)],
+        memory: Option<&Path>,
+    ) -> Result<(), QmpError> {
+        let Some(memory) = memory else {
+            // Everything in it on disk, and nobody writing, at that instant. One that cannot is as after a power cut.
+            let frozen = self.vm.config.is_some() && agent::freeze(&self.vm.folder).is_ok();
+            let done = self.disks.overlay(&mut self.qmp, overlays);
+            if frozen {
+                let _ = agent::thaw(&self.vm.folder);
+            }
+            return done;
+        };
+        self.qmp.ask("stop", &Value::Null)?;
+        // The overlays first: what is written after the memory was kept must not be in what belongs to it.
+        let overlaid = self.disks.overlay(&mut self.qmp, overlays);
+        let done = overlaid.and_then(|()| disks::save(&mut self.qmp, memory));
+        let done = done.and_then(|()| self.migrated());
+        let went_on = self.qmp.ask("cont", &Value::Null);
+        let done = done.and_then(|()| went_on.map(drop));
+        if done.is_err() {
+            let _ = std::fs::remove_file(memory);
+        }
+        done
+    }
+
+    /// Waits until memory is written or read.
+    fn migrated(&mut self) -> Result<(), QmpError> {
+        loop {
+            let happened = self.happened.recv().map_err(|_| QmpError::Gone)?;
+            match &happened {
+                Happened::Qmp(Some(event)) if event.event == "MIGRATION" => {
+                    match event.data["status"].as_str() {
+                        Some("completed") => return Ok(()),
+                        Some("failed" | "cancelled") => {
+                            let about = self.qmp.ask("query-migrate", &Value::Null)?;
+                            let why =
+                                about["error-desc"].as_str().unwrap_or("it failed").to_owned();
+                            return Err(QmpError::Refused { command: "memory".into(), why });
+                        }
+                        _ => {}
+                    }
+                }
+                Happened::Ended(_) | Happened::Qmp(None) => {
+                    self.before.push_back(happened);
+                    return Err(QmpError::Gone);
+                }
+                _ => self.before.push_back(happened),
+            }
+        }
+    }
+}
+
+fn door(vm: &Vm, name: &str) -> io::Result<UnixListener> {
+    let path = vm.folder.join(name);
+    let _ = std::fs::remove_file(&path);
+    UnixListener::bind(&path)
+        .map_err(|e| io::Error::new(e.kind(), format!("listen on {}: {e}", path.display())))
+}
+
+/// A descriptor that whoever started this program names in a variable.
+fn descriptor(variable: &str) -> Option<i32> {
+    std::env::var(variable).ok()?.split(',').next()?.parse().ok()
+}
+
+/// What QEMU wrote, if it did: why it did not start.
+fn said(vm: &Vm) -> Option<String> {
+    let text = std::fs::read_to_string(vm.folder.join(files::QEMU_LOG)).ok()?;
+    let last = text.lines().rfind(|line| !line.trim().is_empty())?;
+    Some(last.split_once(": ").map_or(last, |(_, why)| why).to_owned())
+}
+
+fn on(
+    give: &Sender<Happened>,
+    name: &str,
+    work: impl FnOnce(&Sender<Happened>) + Send + 'static,
+) -> io::Result<()> {
+    let give = give.clone();
+    thread(name, move || work(&give))
+}
