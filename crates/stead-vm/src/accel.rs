@@ -17,7 +17,7 @@ const RAN: i32 = (0x2a << 1) | 1;
 /// Rounds of the loop in [`firmware`]: nothing for a processor, long for one that is trapped at each step.
 const ROUNDS: u16 = 0xffff;
 
-/// Whether KVM works here.
+/// Whether KVM works here, as far as a few hundred instructions tell.
 ///
 /// # Errors
 /// Why not, for people.
@@ -39,54 +39,34 @@ pub fn kvm(qemu: &Path, arch: Arch) -> Result<(), String> {
     if arch != Arch::X86_64 {
         return Ok(());
     }
-    boots(qemu, "kvm", "host").map_err(|e| e.to_string())?
+    says_that_it_ran(qemu, "kvm", "host").unwrap_or_else(|e| Err(e.to_string()))
 }
 
-fn boots(qemu: &Path, accel: &str, cpu: &str) -> io::Result<Result<(), String>> {
+/// Whether KVM works for this kernel, which must get as far as its first program, `/init` of stead.
+///
+/// # Errors
+/// Why not, for people.
+pub fn kvm_boots(qemu: &Path, arch: Arch, kernel: &Path, initramfs: &Path) -> Result<(), String> {
+    kvm(qemu, arch)?;
+    gets_to_init(qemu, "kvm", "host", kernel, initramfs).unwrap_or_else(|e| Err(e.to_string()))
+}
+
+fn says_that_it_ran(qemu: &Path, accel: &str, cpu: &str) -> io::Result<Result<(), String>> {
     let mut rom = tempfile()?;
     rom.0.write_all(&firmware())?;
-    let mut child = Command::new(qemu)
-        .args([
-            "-nodefaults",
-            "-no-user-config",
-            "-display",
-            "none",
-            "-machine",
-            "q35",
-            "-accel",
-            accel,
-        ])
-        .args(["-cpu", cpu, "-m", "16m", "-no-reboot", "-device"])
-        .args(["isa-debug-exit,iobase=0xf4,iosize=1", "-bios"])
+    let mut child = machine(qemu, accel, cpu)
+        .args(["-m", "16m", "-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-bios"])
         .arg(&rom.1)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()?;
-    let begun = Instant::now();
     let pidfd = rustix::process::pidfd_open(
         rustix::process::Pid::from_child(&child),
         rustix::process::PidfdFlags::empty(),
     )?;
-    loop {
-        let left = PATIENCE.saturating_sub(begun.elapsed());
-        let left = rustix::time::Timespec {
-            tv_sec: left.as_secs() as i64,
-            tv_nsec: i64::from(left.subsec_nanos()),
-        };
-        let mut fds = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
-        match rustix::event::poll(&mut fds, Some(&left)) {
-            Err(rustix::io::Errno::INTR) => {}
-            Ok(0) => {
-                child.kill()?;
-                child.wait()?;
-                return Ok(Err(format!(
-                    "/dev/kvm is there, but a machine that only says that it runs did not within {} s",
-                    PATIENCE.as_secs()
-                )));
-            }
-            _ => break,
-        }
+    if !readable(&pidfd, Instant::now() + PATIENCE)? {
+        child.kill()?;
+        child.wait()?;
+        return Ok(Err(slow("a machine that only says that it runs did not")));
     }
     let status = child.wait()?;
     if status.code() == Some(RAN) {
@@ -98,6 +78,79 @@ fn boots(qemu: &Path, accel: &str, cpu: &str) -> io::Result<Result<(), String>> 
     }
     let why = said.lines().last().map_or_else(|| status.to_string(), str::to_owned);
     Ok(Err(format!("/dev/kvm is there, but no machine runs on it: {why}")))
+}
+
+fn gets_to_init(
+    qemu: &Path,
+    accel: &str,
+    cpu: &str,
+    kernel: &Path,
+    initramfs: &Path,
+) -> io::Result<Result<(), String>> {
+    let mut child = machine(qemu, accel, cpu)
+        .args(["-m", "256m", "-chardev", "stdio,id=console", "-serial", "chardev:console"])
+        .args(["-append", "console=ttyS0 panic=-1 quiet", "-kernel"])
+        .arg(kernel)
+        .arg("-initrd")
+        .arg(initramfs)
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let deadline = Instant::now() + PATIENCE;
+    let mut said = Vec::new();
+    let mut console = child.stdout.take().ok_or_else(|| io::Error::other("no console"))?;
+    let outcome = loop {
+        if !readable(&console, deadline)? {
+            break Err(slow("a guest's kernel did not get as far as its first program"));
+        }
+        let mut bytes = [0; 4096];
+        let count = console.read(&mut bytes)?;
+        said.extend_from_slice(&bytes[..count]);
+        if said.windows(INIT.len()).any(|part| part == INIT) {
+            break Ok(());
+        }
+        if count == 0 || said.len() > 1 << 20 {
+            let last = String::from_utf8_lossy(&said);
+            let last = last.lines().last().unwrap_or_default().trim();
+            break Err(format!("/dev/kvm is there, but a guest's kernel ended: {last}"));
+        }
+    };
+    let _ = child.kill();
+    child.wait()?;
+    Ok(outcome)
+}
+
+/// What stead's `/init` begins each line with.
+const INIT: &[u8] = b"stead: ";
+
+fn machine(qemu: &Path, accel: &str, cpu: &str) -> Command {
+    let mut command = Command::new(qemu);
+    command
+        .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
+        .args(["-machine", "q35", "-accel", accel, "-cpu", cpu])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+fn slow(what: &str) -> String {
+    format!("/dev/kvm is there, but {what} within {} s", PATIENCE.as_secs())
+}
+
+/// Waits until there is something to read; false if it is too late.
+fn readable(fd: &impl std::os::fd::AsFd, deadline: Instant) -> io::Result<bool> {
+    use rustix::event::{PollFd, PollFlags, poll};
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = rustix::time::Timespec {
+            tv_sec: left.as_secs() as i64,
+            tv_nsec: i64::from(left.subsec_nanos()),
+        };
+        match poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&left)) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => return Ok(other? > 0),
+        }
+    }
 }
 
 /// A firmware of its own, so that nothing else must be there: it counts for a while and writes 0x2a to the exit device.
@@ -186,7 +239,7 @@ mod tests {
             Ok(found) => found,
             Err(why) => return println!("skipped: {why}"),
         };
-        assert_eq!(boots(&program, "tcg", "max").unwrap(), Ok(()));
+        assert_eq!(says_that_it_ran(&program, "tcg", "max").unwrap(), Ok(()));
     }
 
     #[test]

@@ -90,7 +90,7 @@ fn board(args: &mut Args, vm: &Vm, inherited: Inherited) {
     let name = match vm.board {
         Board::Q35 => "q35,vmport=off,hpet=off",
         // The clock of a PC, and nothing else of one: what is left out is not waited for.
-        Board::Microvm => "microvm,acpi=on,rtc=on,pic=on,pit=on,x-option-roms=off,isa-serial=on",
+        Board::Microvm => "microvm,acpi=on,rtc=on,pic=on,pit=on,isa-serial=on",
         Board::Virt => "virt,gic-version=max",
     };
     args.put("-machine", format!("{name},graphics=off,memory-backend=memory"));

@@ -28,6 +28,9 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// How long QEMU may take to end once it was told to.
 const QUIT: Duration = Duration::from_secs(3);
 
+/// How long QEMU may take to tidy up after it wrote a guest's memory.
+const FINISH: Duration = Duration::from_secs(10);
+
 /// What this waits for.
 enum Happened {
     /// It is to end the machine.
@@ -319,12 +322,24 @@ impl<'a> Keeper<'a> {
         let overlaid = self.disks.overlay(&mut self.qmp, overlays);
         let done = overlaid.and_then(|()| disks::save(&mut self.qmp, memory));
         let done = done.and_then(|()| self.migrated());
-        let went_on = self.qmp.ask("cont", &Value::Null);
-        let done = done.and_then(|()| went_on.map(drop));
+        let done = done.and(self.go_on());
         if done.is_err() {
             let _ = std::fs::remove_file(memory);
         }
         done
+    }
+
+    /// Has a guest go on whose memory was kept.
+    fn go_on(&mut self) -> Result<(), QmpError> {
+        // QEMU says that all is written a moment before it lets the guest go on, and has no event for that moment.
+        let deadline = Instant::now() + FINISH;
+        loop {
+            let status = self.qmp.ask("query-status", &Value::Null)?;
+            if status["status"] != "finish-migrate" || Instant::now() > deadline {
+                return self.qmp.ask("cont", &Value::Null).map(drop);
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// Waits until memory is written or read.
