@@ -1,5 +1,6 @@
 //! What machines run on: one folder an engine, all behind [`stead_machine::Engine`].
 
+mod common;
 pub mod host;
 pub mod sandbox;
 

@@ -1,8 +1,8 @@
 //! Copying layers.
 
-use super::bounded::Run;
-use super::claim::Claim;
 use super::core::Core;
+use crate::common::bounded::Run;
+use crate::common::claim::Claim;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;

@@ -1,7 +1,7 @@
 //! What a machine changed against its base.
 
-use super::files::failed;
 use super::identity::is_white_out;
+use crate::common::files::failed;
 use rustix::fs::{Access, getxattr};
 use std::collections::BTreeMap;
 use std::fs::Metadata;

@@ -1,9 +1,9 @@
 //! The file system of a machine whose disk is limited: a sparse file on this host, mounted while it is in use.
 
-use super::bounded::Run;
-use super::claim::Claim;
-use super::files::{self, failed};
-use super::place::Place;
+use crate::common::bounded::Run;
+use crate::common::claim::Claim;
+use crate::common::files::{self, failed};
+use crate::common::place::Place;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,13 +1,15 @@
 //! The engine's trait: every call on a thread of its own, since all of it blocks.
 
 use super::core::Core;
-use super::made;
-use super::state::{layer_path, read_state};
-use super::{Sandbox, diff, disk, image, running, still};
+use super::layers::Image;
+use super::{Sandbox, diff, disk, image, made};
+use crate::common::snapshots::Asked;
+use crate::common::state::read_state;
+use crate::common::{self, running, still};
 use async_trait::async_trait;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use stead_box::{cgroup, net};
+use stead_box::cgroup;
 use stead_machine::engine::{Engine, Exec, Result};
 use stead_machine::model::{Abilities, Ability, Change, Observed, Remark, Snapshot, Wanted};
 use stead_machine::{EngineError, Steps};
@@ -124,15 +126,7 @@ impl Engine for Sandbox {
 
     async fn connect(&self, name: &str, port: u16) -> Result<OwnedFd> {
         let name = name.to_owned();
-        self.blocking(move |core| {
-            let Some((run, _)) = running::find(&core.place, &name)? else {
-                return Err(EngineError::NotNow(format!("\"{name}\" does not run")));
-            };
-            let socket = run.join(net::SOCKET);
-            net::client::connect(&socket, port)
-                .map_err(|e| EngineError::Failed(format!("port {port} of \"{name}\": {e}")))
-        })
-        .await
+        self.blocking(move |core| core.connect(&name, port)).await
     }
 
     async fn snapshots(&self, name: &str) -> Result<Vec<Snapshot>> {
@@ -150,7 +144,11 @@ impl Engine for Sandbox {
     ) -> Result<Snapshot> {
         let (name, snapshot, note) = (name.to_owned(), snapshot.to_owned(), note.to_owned());
         let steps = steps.clone();
-        self.blocking(move |core| core.snapshot(&name, &snapshot, &note, automatic, &steps)).await
+        self.blocking(move |core| {
+            let asked = Asked { name: &snapshot, note: &note, automatic };
+            core.snapshot(&name, asked, &steps)
+        })
+        .await
     }
 
     async fn restore(&self, name: &str, snapshot: &str, steps: &Steps) -> Result<()> {
@@ -193,13 +191,10 @@ impl Engine for Sandbox {
             }
             let claim = core.claim(&name)?;
             let disk = core.ensure_disk(&wanted, &Steps::none(), &claim)?;
-            let state = read_state(&core.place, &name)?
-                .ok_or_else(|| EngineError::NotFound(format!("state of \"{name}\"")))?;
-            let layers: Vec<_> = std::iter::once(&state.top)
-                .chain(&state.frozen)
-                .map(|layer| layer_path(&core.place, layer).join("fs"))
-                .collect();
-            let changes = diff::diff(&layers, &core.base_folders(&state.image)?)?;
+            let root = core.state(&name)?.root;
+            let layers: Vec<_> =
+                root.layers().map(|layer| core.place.layer(layer).join("fs")).collect();
+            let changes = diff::diff(&layers, &core.base_folders(&root.base.image)?)?;
             disk.end()?;
             let shares = wanted.declared.shares.iter().map(|share| share.inside.as_path());
             Ok(diff::without_mount_points(changes, &shares.collect::<Vec<_>>()))
@@ -217,7 +212,7 @@ fn remarks(core: &Core, wanted: &Wanted) -> Vec<Remark> {
     let declared = &wanted.declared;
     let mut remarks = Vec::new();
     let mut refuse = |text: String| remarks.push(Remark { refused: true, text });
-    for fits in [made::check_number(wanted.number), core.place.check_run(&wanted.name)] {
+    for fits in [common::made::check_number(wanted.number), core.place.check_run(&wanted.name)] {
         fits.unwrap_or_else(&mut refuse);
     }
     if let Some(size) = declared.disk.filter(|_| !declared.ephemeral) {
@@ -236,22 +231,22 @@ fn remarks(core: &Core, wanted: &Wanted) -> Vec<Remark> {
     {
         refuse(format!("image: {why}"));
     }
-    if let Ok(Some(state)) = read_state(&core.place, &wanted.name)
-        && state.image != declared.image
+    if let Ok(Some(state)) = read_state::<Image>(&core.place, &wanted.name)
+        && state.root.base.image != declared.image
     {
         refuse(format!(
             "image: its state is made on {}: move the state elsewhere, or destroy it first",
-            state.image
+            state.root.base.image
         ));
     }
-    let limits = made::limits(declared);
+    let limits = common::made::limits(declared);
     if limits != stead_box::spec::Limits::default()
         && let Err(why) = core.can_limit_these(&limits)
     {
         refuse(format!("memory, cpus, processes: {why}"));
     }
     for share in &declared.shares {
-        if let Err(why) = made::check_share(&core.place, share) {
+        if let Err(why) = common::made::check_share(&core.place, share) {
             refuse(format!("shares: {why}"));
         }
     }
@@ -260,7 +255,7 @@ fn remarks(core: &Core, wanted: &Wanted) -> Vec<Remark> {
             refuse(format!("show: {} is not there", path.display()));
         }
     }
-    let warnings = declared.shares.iter().filter_map(made::share_warning);
+    let warnings = declared.shares.iter().filter_map(common::made::share_warning);
     remarks.extend(warnings.map(|text| Remark { refused: false, text }));
     remarks
 }

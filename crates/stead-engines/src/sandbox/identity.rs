@@ -1,8 +1,8 @@
 //! Who a machine is, written into its state: always into an empty topmost layer, in which nobody inside has planted anything.
 
-use super::files::failed;
-use super::place::Place;
-use super::state::{Layer, layer_path};
+use crate::common::files::failed;
+use crate::common::place::Place;
+use crate::common::state::Layer;
 use rustix::fs::{FileType, Mode, XattrFlags, makedev, mknodat, setxattr};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +15,7 @@ use stead_machine::model::Wanted;
 /// # Errors
 /// If the layer cannot be written.
 pub fn seed(place: &Place, top: &Layer, wanted: &Wanted) -> Result<(), EngineError> {
-    let root = layer_path(place, top).join("fs");
+    let root = place.layer(top).join("fs");
     folder(&root.join("etc"))?;
     let path = root.join("etc/machine-id");
     std::fs::write(&path, format!("{}\n", wanted.id))
@@ -34,10 +34,10 @@ pub fn strip(
     frozen: &[Layer],
     root_user: bool,
 ) -> Result<bool, EngineError> {
-    let root = layer_path(place, top).join("fs");
+    let root = place.layer(top).join("fs");
     let mut keys = false;
     for layer in frozen {
-        let ssh = layer_path(place, layer).join("fs/etc/ssh");
+        let ssh = place.layer(layer).join("fs/etc/ssh");
         if !ssh.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
             continue;
         }

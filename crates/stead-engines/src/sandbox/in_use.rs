@@ -1,8 +1,8 @@
 //! The disk of a machine while something is done with what lies on it.
 
-use super::claim::Claim;
 use super::core::Core;
 use super::disk;
+use crate::common::claim::Claim;
 use stead_machine::engine::Result;
 
 /// A disk that is mounted for some work. It is unmounted when the work ends, also if it fails half way, unless the

@@ -1,16 +1,16 @@
 //! Starting and stopping machines.
 
-use super::bounded::Run;
-use super::claim::Claim;
 use super::core::Core;
-use super::files::{self, Sync};
-use super::state::{self, read_state};
-use super::{disk, made, running, stopping};
+use super::{disk, made};
+use crate::common::bounded::Run;
+use crate::common::claim::Claim;
+use crate::common::files::{self, Sync};
+use crate::common::{running, stopping};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+use stead_box::hide;
 use stead_box::spec::Base;
-use stead_box::{RUN_FILE, cgroup, hide};
 use stead_machine::engine::Result;
 use stead_machine::model::Wanted;
 use stead_machine::{EngineError, Steps};
@@ -57,8 +57,7 @@ impl Core {
 
     fn run(&self, wanted: &Wanted, steps: &Steps, claim: &Claim) -> Result<()> {
         let name = &wanted.name;
-        let state = read_state(&self.place, name)?
-            .ok_or_else(|| EngineError::NotFound(format!("state of \"{name}\"")))?;
+        let state = self.state(name)?;
         steps.step("hide what is secret")?;
         let base = self.base(wanted, steps)?;
         for path in wanted.declared.persist.iter().filter(|_| wanted.declared.ephemeral) {
@@ -73,10 +72,10 @@ impl Core {
             made::spec(&self.place, &self.programs, wanted, &state, base, peers, self.root);
         if wanted.declared.ephemeral {
             // The identity lies in the topmost layer, to which nothing is written then.
-            spec.layers.insert(0, state::layer_path(&self.place, &state.top));
+            spec.layers.insert(0, self.place.layer(&state.root.top));
         }
         steps.step("start it")?;
-        let running = running::start(&self.programs, &spec, claim)?;
+        let running = running::start(&self.programs.sandbox, &spec, claim)?;
         for note in &running.notes {
             steps.note(note);
         }
@@ -129,49 +128,21 @@ impl Core {
     }
 
     pub fn stop(&self, name: &str, steps: &Steps) -> Result<()> {
+        if self.anothers(name)?.is_some() {
+            return Ok(());
+        }
         let claim = self.claim(name)?;
         self.stop_claimed(name, steps, &claim)
     }
 
     pub fn stop_claimed(&self, name: &str, steps: &Steps, claim: &Claim) -> Result<()> {
-        let found = running::find(&self.place, name)?;
-        if made::read(&self.place, name)?.is_none()
-            && found.is_none()
-            && !self.place.run(name).exists()
-        {
-            return Ok(());
-        }
-        steps.step("stop it")?;
-        let run = match found {
-            Some((run, running)) => {
-                // Somebody has emptied the runtime folder under it: whoever stops it must know what to stop.
-                if !run.join(RUN_FILE).exists() {
-                    files::write(&run.join(RUN_FILE), &running, Sync::Later)?;
-                }
-                stopping::mark(&run)?;
-                run
-            }
-            None => self.place.run(name),
-        };
-        running::stop(&self.programs, &run, GRACE, claim)?;
-        if run.file_name() == self.place.run(name).file_name() {
-            files::remove(&run)?;
-        }
-        self.clear(name, claim)
+        self.halt(&self.programs.sandbox, name, GRACE, steps, claim)?;
+        disk::release(&self.place, name, claim)
     }
 
-    /// Removes what is left of a machine that does not run: control groups of a start that was cut short, the run folder,
-    /// the mount of its disk.
+    /// Removes what is left of a machine that does not run, and the mount of its disk.
     fn clear(&self, name: &str, claim: &Claim) -> Result<()> {
-        if let Some(made) = made::read(&self.place, name)? {
-            let group = made::cgroup(&self.place, &made.wanted);
-            // What a start that was cut short has made may be about to end by itself.
-            cgroup::remove(&cgroup::folders(&group))
-                .map_err(|e| EngineError::Failed(e.to_string()))?;
-        }
-        files::remove(&self.place.run(name))?;
-        files::remove_file(&self.place.started(name).with_extension("json.new"))?;
-        files::remove_file(&self.place.started(name))?;
+        self.clear_sandbox(name)?;
         disk::release(&self.place, name, claim)
     }
 }

@@ -4,33 +4,28 @@
 //! What runs is the work of `stead-box`; this engine keeps states and snapshots, says what a sandbox is made of, and
 //! finds it again.
 
-mod bounded;
-mod claim;
 mod copy;
 mod core;
 mod diff;
 mod disk;
 mod engine;
-mod files;
 mod identity;
 pub mod image;
 mod in_use;
+mod layers;
 mod life;
-mod look;
 mod made;
 mod moves;
-mod peers;
-mod place;
-mod running;
 mod snapshots;
-mod state;
-mod still;
-mod stopping;
 mod sweep;
 
 pub use made::{DATA_INSIDE, HOLD_INSIDE, RUNTIME_INSIDE};
 
 use self::core::Core;
+#[cfg(test)]
+pub(crate) use self::layers::Image;
+use crate::common::place::{Place, SANDBOX};
+use crate::common::running;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -72,12 +67,12 @@ pub fn bridge() -> Vec<String> {
 /// Where the run folder of a machine's sandbox is unless it was started with another runtime folder, for a program that
 /// enters it without asking anybody.
 pub fn run_folder(data: &Path, runtime: &Path, name: &str) -> PathBuf {
-    place::Place::new(data, runtime).run(name)
+    Place::new(data, runtime, &SANDBOX).run(name)
 }
 
 /// The socket that hands out connections into a machine that runs.
 pub fn socket(data: &Path, runtime: &Path, name: &str) -> PathBuf {
-    let place = place::Place::new(data, runtime);
+    let place = Place::new(data, runtime, &SANDBOX);
     let found = running::find(&place, name).ok().flatten();
     found.map_or_else(|| place.run(name), |(run, _)| run).join(stead_box::net::SOCKET)
 }

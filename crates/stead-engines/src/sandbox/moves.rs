@@ -1,11 +1,12 @@
 //! Giving states to other machines.
 
-use super::claim::Claim;
 use super::core::Core;
-use super::files::{self, Sync};
 use super::identity;
-use super::made::{self, disk_of};
-use super::state::{Layer, Store, layer_path};
+use super::layers::{Image, Store};
+use super::made::disk_of;
+use crate::common::claim::Claim;
+use crate::common::state::{Frozen, Layer, Part};
+use crate::common::{files, made};
 use stead_machine::engine::Result;
 use stead_machine::model::Wanted;
 use stead_machine::{EngineError, Steps};
@@ -33,31 +34,26 @@ impl Core {
         let from_disk = self.ensure_disk(&source, steps, &from_claim)?;
         let to_disk = self.ensure_disk(to, steps, &to_claim)?;
         let store = Store::lock(&self.place)?;
-        let (image, mut layers) = match snapshot {
-            Some(snapshot) => {
-                let kept = self.kept(from, snapshot)?;
-                (kept.image, kept.layers)
-            }
+        let mut parts = match snapshot {
+            Some(snapshot) => self.kept(from, snapshot)?.parts,
             None if self.running(from)?.is_some() => {
-                let (layers, _) = self.copy_live(&store, &source, steps, &from_claim)?;
-                (store.state(from)?.image, layers)
+                self.copy_live(&store, &source, steps, &from_claim)?.0
             }
             None => {
                 steps.step("freeze the topmost layer")?;
-                let layers = store.freeze(from, disk_of(from, &source.declared))?;
-                (store.state(from)?.image, layers)
+                store.freeze(from, disk_of(from, &source.declared))?
             }
         };
         let disk = disk_of(&to.name, &to.declared);
-        let copied = layers.iter().any(|layer| layer.disk.as_deref() != disk);
+        let copied = lies_elsewhere(&parts.root, disk);
         if copied {
             steps.step("copy the layers to its disk")?;
-            layers = self.copy_layers(&store, &layers, disk, &to_claim)?;
+            parts.root.layers = self.copy_layers(&store, &parts.root, disk, &to_claim)?;
         }
         steps.step("give it an identity of its own")?;
-        let state = store.over(&image, layers, disk)?;
-        identity::seed(&self.place, &state.top, to)?;
-        let keys = identity::strip(&self.place, &state.top, &state.frozen, self.root)?;
+        let state = store.over(parts, disk)?;
+        identity::seed(&self.place, &state.root.top, to)?;
+        let keys = identity::strip(&self.place, &state.root.top, &state.root.frozen, self.root)?;
         store.write(&to.name, &state)?;
         steps.step("write down what it was made from")?;
         self.write_made(to, keys)?;
@@ -92,20 +88,14 @@ impl Core {
         let from_disk = self.ensure_disk(&source.wanted, steps, &from_claim)?;
         let to_disk = self.ensure_disk(&target.wanted, steps, &to_claim)?;
         let store = Store::lock(&self.place)?;
-        if target.moved.as_deref() != Some(token) {
-            self.take_state(&store, &source.wanted, &target.wanted, steps, &to_claim)?;
-            let arrived = made::Made { moved: Some(token.to_owned()), ..target.clone() };
-            files::write(&self.place.made(to), &arrived, Sync::Now)?;
-        }
-        if source.gave.as_deref() != Some(token) {
+        let take = || self.take_state(&store, &source.wanted, &target.wanted, steps, &to_claim);
+        self.hand_over(&source, &target, token, take, || {
             steps.step("leave an empty state behind")?;
             let disk = disk_of(from, &source.wanted.declared);
-            let empty = store.fresh(&source.wanted.declared.image, disk)?;
-            identity::seed(&self.place, &empty.top, &source.wanted)?;
-            store.write(from, &empty)?;
-            let left = made::Made { gave: Some(token.to_owned()), ..source.clone() };
-            files::write(&self.place.made(from), &left, Sync::Now)?;
-        }
+            let empty = Self::fresh(&store, &source.wanted.declared.image, disk)?;
+            identity::seed(&self.place, &empty.root.top, &source.wanted)?;
+            store.write(from, &empty)
+        })?;
         steps.step("remove layers that nothing needs")?;
         store.collect()?;
         drop(store);
@@ -124,40 +114,29 @@ impl Core {
         steps.step("freeze the state")?;
         let from_disk = disk_of(&source.name, &source.declared);
         let to_disk = disk_of(&target.name, &target.declared);
-        let mut layers = store.freeze(&source.name, from_disk)?;
-        if layers.iter().any(|layer| layer.disk.as_deref() != to_disk) {
+        let mut parts = store.freeze(&source.name, from_disk)?;
+        if lies_elsewhere(&parts.root, to_disk) {
             steps.step("copy the layers to the other disk")?;
-            layers = self.copy_layers(store, &layers, to_disk, claim)?;
+            parts.root.layers = self.copy_layers(store, &parts.root, to_disk, claim)?;
         }
         steps.step("put it into the other machine")?;
-        let moved = store.over(&source.declared.image, layers, to_disk)?;
-        identity::seed(&self.place, &moved.top, target)?;
+        let moved = store.over(parts, to_disk)?;
+        identity::seed(&self.place, &moved.root.top, target)?;
         store.write(&target.name, &moved)
-    }
-
-    /// Takes two machines, in order of their names, as everybody does.
-    fn claim_two(&self, one: &str, other: &str) -> Result<(Claim, Claim)> {
-        if one < other {
-            let first = self.claim(one)?;
-            Ok((first, self.claim(other)?))
-        } else {
-            let second = self.claim(other)?;
-            Ok((self.claim(one)?, second))
-        }
     }
 
     /// Copies layers. They are on disk then: what they were made from may be removed next.
     fn copy_layers(
         &self,
         store: &Store,
-        layers: &[Layer],
+        from: &Frozen<Image>,
         disk: Option<&str>,
         claim: &Claim,
     ) -> Result<Vec<Layer>> {
         let mut made = Vec::new();
-        let fs = |layer: &Layer| layer_path(&self.place, layer).join("fs");
-        let copied = layers.iter().try_for_each(|layer| {
-            let copy = store.layer(disk)?;
+        let fs = |layer: &Layer| self.place.layer(layer).join("fs");
+        let copied = from.layers.iter().try_for_each(|layer| {
+            let copy = store.layer(from, Part::Root, disk)?;
             made.push(copy.clone());
             self.copy(&fs(layer), &fs(&copy), claim)
         });
@@ -166,4 +145,9 @@ impl Core {
             .inspect_err(|_| made.iter().for_each(|copy| store.discard(copy)))?;
         Ok(made)
     }
+}
+
+/// Whether not all of these layers lie on this machine's own file system, or in the common folder.
+fn lies_elsewhere(layers: &Frozen<Image>, disk: Option<&str>) -> bool {
+    layers.layers.iter().any(|layer| layer.disk.as_deref() != disk)
 }

@@ -91,7 +91,7 @@ impl Run<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::place::Place;
+    use super::super::place::{Place, SANDBOX};
     use super::*;
 
     fn run(claim: &Claim, limit: Duration) -> Run<'_> {
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn what_is_given_up_and_goes_on_keeps_the_machine() {
         let dir = tempfile::tempdir().unwrap();
-        let place = Place::new(&dir.path().join("data"), &dir.path().join("run"));
+        let place = Place::new(&dir.path().join("data"), &dir.path().join("run"), &SANDBOX);
         let note = dir.path().join("pid");
         // As a program that no signal ends because the kernel works for it: the one inside stays when its parent is killed,
         // and has its output open.

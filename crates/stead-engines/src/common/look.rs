@@ -1,15 +1,20 @@
 //! What there is.
 
-use super::core::Core;
+use super::ground::Ground;
 use super::made;
 use super::running;
 use super::state::{machines, read_state};
 use super::stopping;
+use super::store::Kind;
 use stead_box::RUN_FILE;
 use stead_machine::engine::Result;
 use stead_machine::model::{Observed, Phase};
 
-impl Core {
+impl<K: Kind> Ground<K> {
+    /// Every machine of this engine; one that cannot be looked at is told so.
+    ///
+    /// # Errors
+    /// If it cannot be told which there are.
     pub fn observe(&self) -> Result<Vec<Observed>> {
         let mut all = Vec::new();
         for name in machines(&self.place)? {
@@ -28,6 +33,10 @@ impl Core {
         Ok(all)
     }
 
+    /// One machine.
+    ///
+    /// # Errors
+    /// If it cannot be looked at.
     pub fn look(&self, name: &str) -> Result<Option<Observed>> {
         let Some(made) = made::read(&self.place, name)? else {
             // What was begun and has no record of what it was made from is nothing yet; its layers are swept.
@@ -42,7 +51,7 @@ impl Core {
             id: Some(wanted.id),
             notes: Vec::new(),
         };
-        if read_state(&self.place, name)?.is_none() {
+        if read_state::<K::Base>(&self.place, name)?.is_none() {
             seen.phase = Phase::Partial("its state is not there".into());
         }
         let mut at = self.place.run(name);

@@ -2,8 +2,8 @@
 
 use super::bounded::Run;
 use super::claim::Claim;
+use super::files;
 use super::place::Place;
-use super::{Programs, files};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -101,11 +101,11 @@ pub fn started(pid: i32) -> Result<Option<u64>, EngineError> {
     Ok(started.filter(|_| !state.starts_with(['Z', 'X'])))
 }
 
-/// Starts a sandbox.
+/// Starts a sandbox by `stead-box`, which is `program`.
 ///
 /// # Errors
 /// Why it did not start; nothing of it is left then but perhaps empty control groups.
-pub fn start(programs: &Programs, spec: &Spec, claim: &Claim) -> Result<Running, EngineError> {
+pub fn start(program: &Path, spec: &Spec, claim: &Claim) -> Result<Running, EngineError> {
     files::make(&spec.run)?;
     let run = Run {
         what: "start it",
@@ -115,7 +115,7 @@ pub fn start(programs: &Programs, spec: &Spec, claim: &Claim) -> Result<Running,
         killable: true,
         package: None,
     };
-    let mut command = Command::new(&programs.sandbox);
+    let mut command = Command::new(program);
     let output = run.output(command.arg("start").env_clear().current_dir("/"))?;
     match serde_json::from_slice(&output.stdout) {
         Ok(Started::Running(running)) => Ok(*running),
@@ -128,11 +128,11 @@ pub fn start(programs: &Programs, spec: &Spec, claim: &Claim) -> Result<Running,
     }
 }
 
-/// Stops a sandbox: its processes are asked to end, and killed after so many seconds. One that does not run is no error.
+/// Stops a sandbox by `stead-box`, which is `program`: its processes are asked to end, and killed after so many seconds. One that does not run is no error.
 ///
 /// # Errors
 /// If it goes on.
-pub fn stop(programs: &Programs, run: &Path, grace: u32, claim: &Claim) -> Result<(), EngineError> {
+pub fn stop(program: &Path, run: &Path, grace: u32, claim: &Claim) -> Result<(), EngineError> {
     if !run.join(RUN_FILE).exists() {
         return Ok(());
     }
@@ -145,7 +145,7 @@ pub fn stop(programs: &Programs, run: &Path, grace: u32, claim: &Claim) -> Resul
         package: None,
     };
     let grace = grace.to_string();
-    let mut command = Command::new(&programs.sandbox);
+    let mut command = Command::new(program);
     command.arg("stop").arg(run).args(["--grace", &grace]).env_clear().current_dir("/");
     let output = bounded.output(&mut command)?;
     if output.status.success() {

@@ -1,19 +1,33 @@
-//! Where the engine keeps things.
+//! Where engines keep things.
 //!
 //! ```text
-//! DATA/machines/NAME/sandbox.json      what the machine was made from: it is there once this file is
+//! DATA/machines/NAME/ENGINE.json       what the machine was made from: it is there once this file is
+//! DATA/machines/NAME/started.json      what its run.json says, while it runs: found whatever RUNTIME is
+//! DATA/claims/NAME                     locked by whoever works on the machine
+//! DATA/images/                         what machines are made on, made from packages
+//! DATA/covers/                         layers that cover this host's secrets
+//! RUNTIME/machines/NAME/               a running sandbox: run.json, net.sock; a long name is shortened
+//! ```
+//!
+//! Of engine `sandbox`:
+//!
+//! ```text
 //! DATA/machines/NAME/state.json        its state: which layers it consists of
 //! DATA/machines/NAME/snapshots/        a file a snapshot: which layers it consists of
 //! DATA/machines/NAME/persist/          folders of an ephemeral machine that survive
 //! DATA/machines/NAME/disk.img          the file system of a machine whose disk is limited; mounted on disk/
-//! DATA/machines/NAME/started.json      what its run.json says, while it runs: found whatever RUNTIME is
-//! DATA/claims/NAME                     locked by whoever works on the machine
 //! DATA/layers/ID/{fs,work}             a layer; frozen ones are shared
-//! DATA/images/                         root file systems made from packages
-//! DATA/covers/                         layers that cover this host's secrets
-//! RUNTIME/machines/NAME/               a running sandbox: run.json, net.sock; a long name is shortened
+//! ```
+//!
+//! Of engine `qemu`:
+//!
+//! ```text
+//! DATA/machines/NAME/qemu/state.json   its state: which layers it consists of
+//! DATA/machines/NAME/qemu/snapshots/   a file a snapshot, and a folder beside it if it has the memory, too
+//! DATA/disks/ID/disk.qcow2             a layer; frozen ones are shared
 //! ```
 
+use super::state::Layer;
 use std::path::{Path, PathBuf};
 
 /// The longest path of a unix socket.
@@ -21,17 +35,67 @@ const LONGEST_SOCKET: usize = 107;
 /// The longest name that is used as it is.
 const LONGEST_NAME: usize = 24;
 
-/// The folders of the engine.
+/// What the files of one engine are called. No two engines have one of these in common, so that neither takes what is the
+/// other's for a leftover.
+#[derive(Debug)]
+pub struct Names {
+    /// The engine.
+    pub engine: &'static str,
+    /// What a machine was made from, in its folder.
+    pub made: &'static str,
+    /// Its state.
+    pub state: &'static str,
+    /// Its snapshots.
+    pub snapshots: &'static str,
+    /// The folder of all layers.
+    pub layers: &'static str,
+    /// Whether a machine may have a file system of its own with layers on it.
+    pub own_disks: bool,
+}
+
+/// Of engine `sandbox`.
+pub const SANDBOX: Names = Names {
+    engine: "sandbox",
+    made: "sandbox.json",
+    state: "state.json",
+    snapshots: "snapshots",
+    layers: "layers",
+    own_disks: true,
+};
+/// Of engine `qemu`.
+pub const QEMU: Names = Names {
+    engine: "qemu",
+    made: "qemu.json",
+    state: "qemu/state.json",
+    snapshots: "qemu/snapshots",
+    layers: "disks",
+    own_disks: false,
+};
+/// Of all engines whose machines run in sandboxes.
+const ENGINES: [&Names; 2] = [&SANDBOX, &QEMU];
+
+/// The folders of an engine.
 #[derive(Debug, Clone)]
 pub struct Place {
     data: PathBuf,
     runtime: PathBuf,
+    names: &'static Names,
 }
 
 impl Place {
     /// Below these two.
-    pub fn new(data: &Path, runtime: &Path) -> Self {
-        Place { data: data.to_owned(), runtime: runtime.to_owned() }
+    pub fn new(data: &Path, runtime: &Path, names: &'static Names) -> Self {
+        Place { data: data.to_owned(), runtime: runtime.to_owned(), names }
+    }
+
+    /// What files are called here.
+    pub fn names(&self) -> &'static Names {
+        self.names
+    }
+
+    /// The same folders as each engine sees them, this one among them.
+    pub fn of_all(&self) -> impl Iterator<Item = Place> {
+        ENGINES.iter().map(|names| Place { names, ..self.clone() })
     }
 
     /// The folder above all machines.
@@ -46,12 +110,12 @@ impl Place {
 
     /// What a machine was made from.
     pub fn made(&self, name: &str) -> PathBuf {
-        self.machine(name).join("sandbox.json")
+        self.machine(name).join(self.names.made)
     }
 
     /// A machine's snapshots.
     pub fn snapshots(&self, name: &str) -> PathBuf {
-        self.machine(name).join("snapshots")
+        self.machine(name).join(self.names.snapshots)
     }
 
     /// Where the folders of an ephemeral machine lie that survive.
@@ -71,15 +135,28 @@ impl Place {
 
     /// The state of a machine.
     pub fn state(&self, name: &str) -> PathBuf {
-        self.machine(name).join("state.json")
+        self.machine(name).join(self.names.state)
     }
 
     /// The layers that are not on a machine's own file system.
     pub fn layers(&self) -> PathBuf {
-        self.data.join("layers")
+        self.data.join(self.names.layers)
     }
 
-    /// Root file systems made from packages.
+    /// Where the layers are that lie on this machine's own file system, or in the common folder.
+    pub fn pool(&self, disk: Option<&str>) -> PathBuf {
+        match disk {
+            None => self.layers(),
+            Some(machine) => self.disk(machine).join("layers"),
+        }
+    }
+
+    /// Where a layer lies.
+    pub fn layer(&self, layer: &Layer) -> PathBuf {
+        self.pool(layer.disk.as_deref()).join(&layer.id)
+    }
+
+    /// What machines are made on, made from packages.
     pub fn images(&self) -> PathBuf {
         self.data.join("images")
     }
@@ -170,7 +247,7 @@ mod tests {
 
     #[test]
     fn long_names_stay_apart_and_fit() {
-        let place = Place::new(Path::new("/d"), Path::new("/r"));
+        let place = Place::new(Path::new("/d"), Path::new("/r"), &SANDBOX);
         let (one, other) = ("a".repeat(63), "a".repeat(62));
         assert_ne!(place.run(&one), place.run(&other));
         assert!(place.run(&one).file_name().unwrap().len() <= LONGEST_NAME);
@@ -181,14 +258,15 @@ mod tests {
     fn a_path_too_long_for_a_socket_is_told() {
         let runtime = |len: usize| PathBuf::from(format!("/{}", "x".repeat(len - 1)));
         let fits = LONGEST_SOCKET - "/machines/box/net.sock".len();
-        assert_eq!(Place::new(Path::new("/d"), &runtime(fits)).check_run("box"), Ok(()));
-        let why = Place::new(Path::new("/d"), &runtime(fits + 1)).check_run("box").unwrap_err();
+        assert_eq!(Place::new(Path::new("/d"), &runtime(fits), &SANDBOX).check_run("box"), Ok(()));
+        let why =
+            Place::new(Path::new("/d"), &runtime(fits + 1), &SANDBOX).check_run("box").unwrap_err();
         assert!(why.contains("XDG_RUNTIME_DIR"), "{why}");
     }
 
     #[test]
     fn two_places_have_groups_of_their_own() {
-        let of = |data: &str| Place::new(Path::new(data), Path::new("/r")).groups();
+        let of = |data: &str| Place::new(Path::new(data), Path::new("/r"), &SANDBOX).groups();
         assert_ne!(of("/a"), of("/b"));
         assert_eq!(of("/a").len(), 9);
     }
