@@ -88,6 +88,7 @@ pub fn spec(
         net: Some(net(wanted, peers)),
         nested: declared.nested,
         env: declared.env.clone(),
+        main: None,
     }
 }
 
@@ -132,6 +133,8 @@ pub fn net(wanted: &Wanted, peers: BTreeMap<String, Peer>) -> Net {
         dns: declared.dns.clone(),
         address: wanted.address,
         peers,
+        tap: None,
+        agent: None,
     }
 }
 
