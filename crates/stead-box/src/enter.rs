@@ -127,11 +127,7 @@ impl Enter {
         if !self.clear_env {
             let own =
                 |name: &str, other: &str| std::env::var_os(name).unwrap_or_else(|| other.into());
-            env.push(("PATH".into(), PATH.into()));
-            env.push(("HOME".into(), HOME.into()));
-            env.push(("TERM".into(), own("TERM", "dumb")));
-            env.push(("LANG".into(), own("LANG", "C.UTF-8")));
-            env.push(("container".into(), "stead".into()));
+            env = plain_environment(own("TERM", "dumb"), own("LANG", "C.UTF-8"));
             for (name, value) in &running.env {
                 set(&mut env, name.as_ref(), value.as_ref());
             }
@@ -176,7 +172,20 @@ pub fn set_environment(run: &Path, env: &BTreeMap<String, String>) -> Result<()>
     write_run(run, &running)
 }
 
-fn set(env: &mut Vec<(OsString, OsString)>, name: &OsStr, value: &OsStr) {
+/// The variables of any command inside.
+pub fn plain_environment(term: OsString, lang: OsString) -> Vec<(OsString, OsString)> {
+    let env = [
+        ("PATH", PATH.into()),
+        ("HOME", HOME.into()),
+        ("TERM", term),
+        ("LANG", lang),
+        ("container", "stead".into()),
+    ];
+    env.map(|(name, value)| (name.into(), value)).into()
+}
+
+/// Sets a variable, instead of what it was.
+pub fn set(env: &mut Vec<(OsString, OsString)>, name: &OsStr, value: &OsStr) {
     env.retain(|(n, _)| n != name);
     env.push((name.to_owned(), value.to_owned()));
 }
@@ -198,12 +207,23 @@ fn join_all(init: &OwnedFd) -> Result<()> {
 
 /// Becomes the command. Returns only if that fails, with the exit status that says so.
 fn become_command(program: &OsStr, command: &[OsString], env: &[(OsString, OsString)]) -> i32 {
-    let args = command.iter().map(|arg| arg.as_bytes().to_vec());
-    let lines = env.iter().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat());
-    let (Ok(args), Ok(lines)) = (c_strings(args), c_strings(lines)) else {
+    let Some(why) = execute(program, command, env) else {
         eprintln!("stead-box: a zero byte in the command or its environment");
         return NOT_ENTERED;
     };
+    eprintln!("stead-box: {}: {why}", program.display());
+    if why.raw_os_error() == Some(libc::ENOENT) { NOT_FOUND } else { NOT_EXECUTABLE }
+}
+
+/// Becomes `command`, found in the `PATH` of `env`. Returns only why not; `None` for a zero byte in it.
+pub fn execute(
+    program: &OsStr,
+    command: &[OsString],
+    env: &[(OsString, OsString)],
+) -> Option<std::io::Error> {
+    let args = command.iter().map(|arg| arg.as_bytes().to_vec());
+    let lines = env.iter().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat());
+    let (Ok(args), Ok(lines)) = (c_strings(args), c_strings(lines)) else { return None };
     let mut candidates = Vec::new();
     if program.as_bytes().contains(&b'/') {
         candidates.push(program.to_owned());
@@ -215,15 +235,14 @@ fn become_command(program: &OsStr, command: &[OsString], env: &[(OsString, OsStr
     }
     let mut worst = std::io::Error::from_raw_os_error(libc::ENOENT);
     for candidate in candidates {
-        let Ok(path) = CString::new(candidate.into_vec()) else { continue };
+        let path = CString::new(candidate.into_vec()).ok()?;
         let why = sys::exec(&path, &args, &lines);
         // Whatever is wrong with a program that is there says more than that it is not elsewhere.
         if !matches!(why.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) {
             worst = why;
         }
     }
-    eprintln!("stead-box: {}: {worst}", program.display());
-    if worst.raw_os_error() == Some(libc::ENOENT) { NOT_FOUND } else { NOT_EXECUTABLE }
+    Some(worst)
 }
 
 fn c_strings(

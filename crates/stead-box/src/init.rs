@@ -6,6 +6,7 @@ use crate::failure::{Result, Tried};
 use crate::net::take_fd;
 use crate::place::Places;
 use crate::spec::Spec;
+use crate::tenant::{self, Word};
 use crate::{filter, identity, kernel, program, root, sys};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
@@ -14,13 +15,14 @@ use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, pivot_root, wait};
 use rustix::thread::{CapabilitiesSecureBits, set_capabilities_secure_bits};
 use std::io::{Read, Write};
-use std::net::Shutdown;
-use std::os::fd::IntoRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-/// How long everybody inside has to end after SIGTERM, if nobody outside ends it sooner.
+/// How long everybody inside has to end after SIGTERM, if nobody outside ends it sooner and there is no main program.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// What the first process says, after its notes, once all is made.
+pub const READY: &str = "\0R";
 
 /// What the launcher hands to the first process.
 pub struct Given<'a> {
@@ -70,21 +72,37 @@ pub fn go_on() {
     }
 }
 
-/// All is made: waits for the launcher's word, and takes in the dead.
+/// All is made: waits for the launcher's word, starts the main program if there is one, and takes in the dead.
 fn stay(lifeline: OwnedFd, mut launcher: UnixStream) -> ! {
     let _ = rustix::thread::set_name(c"stead-box");
-    let said = launcher.write_all(b"\0R");
-    let mut go = [0u8; 1];
-    if said.and_then(|()| launcher.shutdown(Shutdown::Write)).is_err()
-        || launcher.read(&mut go).ok() != Some(1)
-    {
-        sys::leave(1);
+    let said = launcher.write_all(READY.as_bytes());
+    match said.ok().and_then(|()| tenant::hear(&mut launcher)) {
+        None => sys::leave(1),
+        Some(Word::Alone) => {
+            sys::close_all_but(&[lifeline.as_fd()]);
+            std::mem::forget(launcher);
+            sys::trim_memory();
+            live();
+        }
+        Some(Word::Main(main)) => {
+            let mut kept = main.fds();
+            kept.extend([lifeline.as_fd(), launcher.as_fd()]);
+            sys::close_all_but(&kept);
+            match main.start() {
+                Ok(main) => {
+                    let _ = launcher.write_all(b"R");
+                    drop(launcher);
+                    sys::trim_memory();
+                    main.live();
+                }
+                Err(why) => {
+                    let _ = launcher.write_all(format!("E{why}").as_bytes());
+                    sys::leave(1);
+                }
+            }
+        }
     }
-    let kept = sys::close_all_but(lifeline.into_raw_fd());
-    std::mem::forget(launcher);
-    sys::trim_memory();
-    live();
-    drop(kept);
+    drop(lifeline);
     sys::leave(0)
 }
 

@@ -30,6 +30,7 @@ pub mod start;
 pub mod stop;
 mod streams;
 mod sys;
+mod tenant;
 mod terminal;
 mod userns;
 

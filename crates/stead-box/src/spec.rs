@@ -40,7 +40,33 @@ pub struct Spec {
     /// Variables that every command inside has.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// A program that it is there for: it ends with it.
+    #[serde(default)]
+    pub main: Option<Main>,
 }
+
+/// The program that a sandbox is there for, such as the keeper of a virtual machine. It has the filter, the capabilities
+/// and the limits of whoever enters.
+///
+/// Its descriptors from 3 on: first the tap device if there is one ([`Net::tap`]), then the devices in their order. Their
+/// numbers are in the variables `STEAD_TAP_FD` and `STEAD_DEVICE_FDS` (with commas), which are not set where there are none.
+/// What it prints is kept in [`MAIN_LOG`] in the run folder, the last few hundred kilobytes of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Main {
+    /// The program and its arguments; paths are of the inside.
+    pub command: Vec<String>,
+    /// Variables, besides those that every command inside has.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Character devices of this host that it gets opened, to read and write, with the rights of whoever starts the sandbox.
+    #[serde(default)]
+    pub devices: Vec<PathBuf>,
+    /// How many seconds it has to end after SIGTERM, if nobody outside ends it sooner.
+    pub grace: u32,
+}
+
+/// Name of the file in the run folder with what the main program printed.
+pub const MAIN_LOG: &str = "main.log";
 
 /// What a root is made of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -124,7 +150,21 @@ pub struct Net {
     pub address: Ipv4Addr,
     /// Machines that it may reach by name.
     pub peers: BTreeMap<String, Peer>,
+    /// A virtual machine has the address, and all that comes from its interface is judged; not processes inside. For the
+    /// main program.
+    #[serde(default)]
+    pub tap: Option<Tap>,
+    /// A unix socket of this host by which a port of the virtual machine is reached when nothing listens there on its own
+    /// address: its agent connects to its loopback.
+    #[serde(default)]
+    pub agent: Option<PathBuf>,
 }
+
+/// A tap device, `vm0`, in the network namespace of a sandbox: one queue, with the header of virtio and no other. Its
+/// descriptor is the main program's.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tap {}
 
 /// Another machine on the same network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -15,6 +15,7 @@ use crate::process::{
 };
 use crate::share::Share;
 use crate::spec::{Ids, Running, Spec};
+use crate::tenant::{self, Ready};
 use crate::{kernel, sys, userns};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::process::{chdir, setsid};
@@ -78,6 +79,8 @@ impl Drop for Processes {
 }
 
 fn make(spec: &Spec, group: &Group) -> Result<Running> {
+    // With the rights of the caller, who may be somebody else in a moment.
+    let opened = spec.main.as_ref().map(|main| tenant::open_all(spec, main)).transpose()?;
     let mut notes = group.notes().to_vec();
     let mut processes = Processes::default();
     let range = match spec.ids {
@@ -172,23 +175,36 @@ fn make(spec: &Spec, group: &Group) -> Result<Running> {
         write_record(record, &running)?;
     }
     write_run(&spec.run, &running)?;
-    if let Err(e) = ours.write_all(b"g") {
+    let gone = match (&spec.main, opened) {
+        (Some(main), Some(opened)) => {
+            Ready::new(spec, main, opened, None).and_then(|ready| ready.go(&mut ours))
+        }
+        _ => ours.write_all(tenant::GO).tried(|| "the first process inside"),
+    };
+    if let Err(e) = gone {
         let _ = std::fs::remove_file(spec.run.join(RUN_FILE));
-        return Err(e).tried(|| "the first process inside");
+        if let Some(record) = &spec.record {
+            let _ = std::fs::remove_file(record);
+        }
+        return Err(e);
     }
     std::mem::forget(processes);
     Ok(running)
 }
 
-/// Everything that the first process says.
+/// Everything that the first process says until all is made, or until its end.
 fn hear(first: &mut UnixStream) -> Result<String> {
     let mut said = Vec::new();
-    match first.read_to_end(&mut said) {
-        // It ended without having read all that was said to it.
-        Err(e) if e.kind() != std::io::ErrorKind::ConnectionReset => {
-            return Err(e).tried(|| "listening to the first process inside");
+    let mut buffer = [0u8; 4096];
+    while !said.ends_with(init::READY.as_bytes()) {
+        match first.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(len) => said.extend(&buffer[..len]),
+            // It ended without having read all that was said to it.
+            Err(e) if e.kind() == std::io::ErrorKind::ConnectionReset => break,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e).tried(|| "listening to the first process inside"),
         }
-        _ => {}
     }
     Ok(String::from_utf8_lossy(&said).into_owned())
 }

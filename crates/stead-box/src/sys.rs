@@ -121,16 +121,49 @@ pub fn make_files_as(uid: u32, gid: u32) -> io::Result<()> {
     }
 }
 
-/// Closes every descriptor from 3 on but `kept`, which is returned. Whoever owned the others must forget them.
-pub fn close_all_but(kept: i32) -> OwnedFd {
-    let kept_unsigned = kept as u32;
-    // SAFETY: callers use none of the others again, and hand `kept` over.
-    unsafe {
-        if kept_unsigned > 3 {
-            libc::syscall(libc::SYS_close_range, 3, kept_unsigned - 1, 0);
+/// Closes every descriptor from 3 on but `kept`. Whoever owned the others must forget them.
+pub fn close_all_but(kept: &[BorrowedFd<'_>]) {
+    let mut kept: Vec<u32> = kept.iter().map(|fd| fd.as_raw_fd() as u32).collect();
+    kept.sort_unstable();
+    let mut from = 3;
+    for number in kept.into_iter().filter(|number| *number >= 3) {
+        if number > from {
+            // SAFETY: callers use none of them again.
+            unsafe { libc::syscall(libc::SYS_close_range, from, number - 1, 0) };
         }
-        libc::syscall(libc::SYS_close_range, kept_unsigned + 1, u32::MAX, 0);
-        OwnedFd::from_raw_fd(kept)
+        from = number + 1;
+    }
+    close_from(from);
+}
+
+/// Makes a child with nothing but a copy of this process. `None` in the child. For where the filter of system calls is in
+/// force; the caller must have one thread.
+pub fn fork() -> io::Result<Option<i32>> {
+    // SAFETY: with one thread a child may do all that its parent could.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(None),
+        pid => Ok(Some(pid)),
+    }
+}
+
+/// Makes `fds` the descriptors from 3 on, open at exec, and `last` the one after them, closed at exec, which is returned;
+/// all others from 3 on are closed. Whoever owns what was there uses it no more.
+pub fn place_from_third(fds: &[OwnedFd], last: &OwnedFd) -> io::Result<OwnedFd> {
+    let beyond = 8 + fds.len() as i32;
+    // SAFETY: plain system calls; the caller gives up all descriptors from 3 on.
+    unsafe {
+        // Out of the way first, so that none is overwritten.
+        let away = |fd: &OwnedFd| libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, beyond);
+        let copies: Vec<i32> = fds.iter().map(away).collect();
+        let last = away(last);
+        let end = 3 + fds.len() as i32;
+        let placed = copies.iter().zip(3..).all(|(fd, number)| libc::dup2(*fd, number) != -1);
+        if !placed || libc::dup3(last, end, libc::O_CLOEXEC) == -1 {
+            return Err(io::Error::last_os_error());
+        }
+        close_from(end as u32 + 1);
+        Ok(OwnedFd::from_raw_fd(end))
     }
 }
 

@@ -80,10 +80,13 @@ impl World {
                 dns: vec![],
                 address: "10.90.0.2".parse().unwrap(),
                 peers: BTreeMap::new(),
+                tap: None,
+                agent: None,
             }),
             record: None,
             nested: false,
             env: BTreeMap::new(),
+            main: None,
         };
         let world = World { folder, who, spec };
         for name in ["run", "cover", "layer"] {

@@ -142,6 +142,8 @@ pub fn net(egress: Egress) -> Net {
         dns: vec![IpAddr::V4(RESOLVER)],
         address: Ipv4Addr::new(10, 90, 0, 2),
         peers: BTreeMap::new(),
+        tap: None,
+        agent: None,
     }
 }
 

@@ -96,6 +96,8 @@ pub fn net(wanted: &Wanted, peers: BTreeMap<String, Peer>) -> Net {
         dns: declared.dns.clone(),
         address: wanted.address,
         peers,
+        tap: None,
+        agent: None,
     }
 }
 

@@ -52,6 +52,7 @@ pub fn spec(
         net: Some(net(wanted, peers)),
         nested: declared.nested,
         env: declared.env.clone(),
+        main: None,
     }
 }
 
