@@ -1,5 +1,7 @@
 //! What the parts of a file must agree on.
 
+mod vm;
+
 use crate::declared::{Declaration, Egress, Machine, Port};
 use crate::nearest::nearest;
 use crate::reader::Reader;
@@ -87,6 +89,7 @@ pub(crate) fn check(source: &Source<'_>, declared: &mut Declaration, reader: &mu
         engine(source, reader, name, machine);
         network(source, reader, name, machine, &networks);
         persist(source, reader, name, machine);
+        vm::vm(source, reader, name, machine);
     }
     ports(source, reader, declared);
     states(source, reader, declared);
@@ -183,12 +186,15 @@ fn persist(source: &Source<'_>, reader: &mut Reader<'_>, name: &str, machine: &m
 }
 
 fn ports(source: &Source<'_>, reader: &mut Reader<'_>, declared: &Declaration) {
-    let mut taken: HashMap<u16, Vec<(&str, &Port)>> = HashMap::new();
+    let mut taken: HashMap<u16, Vec<(&str, Port, Range<usize>)>> = HashMap::new();
     for (name, machine) in &declared.machines {
-        for port in &machine.ports {
+        let ports = machine.ports.iter().filter(|port| !port.optional);
+        let ports = ports.map(|port| (port.clone(), source.port(name, port), false));
+        for (port, place, screen) in ports.chain(vm::screen_ports(source, name, machine)) {
             let same = taken.entry(port.host).or_default();
-            let Some((other, first)) = same.iter().find(|(_, first)| first.clashes(port)) else {
-                same.push((name, port));
+            let Some((other, _, first)) = same.iter().find(|(_, first, _)| first.clashes(&port))
+            else {
+                same.push((name, port, place));
                 continue;
             };
             let message = if other == name {
@@ -196,16 +202,16 @@ fn ports(source: &Source<'_>, reader: &mut Reader<'_>, declared: &Declaration) {
             } else {
                 format!("machines `{other}` and `{name}` both want port {} of this host", port.host)
             };
-            let inside = port.inside;
+            let inside = if screen { String::new() } else { format!(":{}", port.inside) };
             let free = port.host.checked_add(1).unwrap_or(port.host - 1);
             let default = source.machine(name, "ports").is_some_and(|found| found.default);
             reader
-                .problem(source.port(name, port), message)
-                .also(source.port(other, first), format!("taken by `{other}` here"))
+                .problem(place, message)
+                .also(first.clone(), format!("taken by `{other}` here"))
                 .help(if default && other != name {
                     "every machine has what is in the defaults: move `ports` to one of them".into()
                 } else {
-                    format!("take another one, for example \"{free}:{inside}\"")
+                    format!("take another one, for example \"{free}{inside}\"")
                 });
         }
     }
