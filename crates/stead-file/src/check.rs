@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use vm::Taken;
 
 /// The machine that is this host itself; it is there without being declared.
 pub(crate) const HOST: &str = "host";
@@ -186,15 +187,19 @@ fn persist(source: &Source<'_>, reader: &mut Reader<'_>, name: &str, machine: &m
 }
 
 fn ports(source: &Source<'_>, reader: &mut Reader<'_>, declared: &Declaration) {
-    let mut taken: HashMap<u16, Vec<(&str, Port, Range<usize>)>> = HashMap::new();
+    let mut taken: HashMap<u16, Vec<(&str, Taken)>> = HashMap::new();
     for (name, machine) in &declared.machines {
-        let ports = machine.ports.iter().filter(|port| !port.optional);
-        let ports = ports.map(|port| (port.clone(), source.port(name, port), false));
-        for (port, place, screen) in ports.chain(vm::screen_ports(source, name, machine)) {
+        let ports = machine.ports.iter().filter(|port| !port.optional).map(|port| Taken {
+            port: port.clone(),
+            place: source.port(name, port),
+            screen: false,
+        });
+        for wants in ports.chain(vm::screen_ports(source, name, machine)) {
+            let Taken { port, place, screen } = &wants;
             let same = taken.entry(port.host).or_default();
-            let Some((other, _, first)) = same.iter().find(|(_, first, _)| first.clashes(&port))
+            let Some((other, first)) = same.iter().find(|(_, first)| first.port.clashes(port))
             else {
-                same.push((name, port, place));
+                same.push((name, wants));
                 continue;
             };
             let message = if other == name {
@@ -202,12 +207,12 @@ fn ports(source: &Source<'_>, reader: &mut Reader<'_>, declared: &Declaration) {
             } else {
                 format!("machines `{other}` and `{name}` both want port {} of this host", port.host)
             };
-            let inside = if screen { String::new() } else { format!(":{}", port.inside) };
+            let inside = if *screen { String::new() } else { format!(":{}", port.inside) };
             let free = port.host.checked_add(1).unwrap_or(port.host - 1);
             let default = source.machine(name, "ports").is_some_and(|found| found.default);
             reader
-                .problem(place, message)
-                .also(first.clone(), format!("taken by `{other}` here"))
+                .problem(place.clone(), message)
+                .also(first.place.clone(), format!("taken by `{other}` here"))
                 .help(if default && other != name {
                     "every machine has what is in the defaults: move `ports` to one of them".into()
                 } else {

@@ -12,6 +12,18 @@ use toml::de::DeValue;
 /// The engine of virtual machines.
 const ENGINE: &str = "qemu";
 
+/// Memory without which no kernel starts.
+const LEAST: crate::Size = crate::Size::mib(64);
+
+/// A port of this host that a machine takes.
+pub(super) struct Taken {
+    pub port: Port,
+    /// Where the file says so.
+    pub place: Range<usize>,
+    /// It is a screen's, whose port inside nobody chose.
+    pub screen: bool,
+}
+
 impl<'t> Source<'t> {
     /// The table `qemu` of a machine's own.
     fn own_qemu(&self, name: &str) -> Option<&'t Spanned<DeValue<'t>>> {
@@ -212,7 +224,6 @@ fn sizes(source: &Source<'_>, reader: &mut Reader<'_>, name: &str, machine: &mut
             )
             .help("`balloon` is what is left at least: less than `memory`");
     }
-    const LEAST: crate::Size = crate::Size::mib(64);
     if memory < LEAST {
         reader
             .problem(
@@ -236,12 +247,8 @@ fn screen(source: &Source<'_>, reader: &mut Reader<'_>, name: &str, machine: &Ma
     }
 }
 
-/// The ports that its screen takes, with the place of each, and that they are a screen's.
-pub(super) fn screen_ports(
-    source: &Source<'_>,
-    name: &str,
-    machine: &Machine,
-) -> Vec<(Port, Range<usize>, bool)> {
+/// The ports that its screen takes.
+pub(super) fn screen_ports(source: &Source<'_>, name: &str, machine: &Machine) -> Vec<Taken> {
     let Some(desktop) = &machine.qemu.desktop else { return Vec::new() };
     let vnc = desktop.vnc.map(|at| Port {
         address: at.ip(),
@@ -250,7 +257,10 @@ pub(super) fn screen_ports(
         optional: false,
     });
     let place = source.qemu_place(name, "desktop");
-    vnc.into_iter().chain(desktop.rdp_port()).map(|port| (port, place.clone(), true)).collect()
+    vnc.into_iter()
+        .chain(desktop.rdp_port())
+        .map(|port| Taken { port, place: place.clone(), screen: true })
+        .collect()
 }
 
 /// Where folders are inside that are shared without a place, and that no two are in one.
