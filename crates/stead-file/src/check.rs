@@ -1,5 +1,7 @@
 //! What the parts of a file must agree on.
 
+mod vm;
+
 use crate::declared::{Declaration, Egress, Machine, Port};
 use crate::nearest::nearest;
 use crate::reader::Reader;
@@ -7,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use vm::Taken;
 
 /// The machine that is this host itself; it is there without being declared.
 pub(crate) const HOST: &str = "host";
@@ -87,6 +90,7 @@ pub(crate) fn check(source: &Source<'_>, declared: &mut Declaration, reader: &mu
         engine(source, reader, name, machine);
         network(source, reader, name, machine, &networks);
         persist(source, reader, name, machine);
+        vm::vm(source, reader, name, machine);
     }
     ports(source, reader, declared);
     states(source, reader, declared);
@@ -183,12 +187,19 @@ fn persist(source: &Source<'_>, reader: &mut Reader<'_>, name: &str, machine: &m
 }
 
 fn ports(source: &Source<'_>, reader: &mut Reader<'_>, declared: &Declaration) {
-    let mut taken: HashMap<u16, Vec<(&str, &Port)>> = HashMap::new();
+    let mut taken: HashMap<u16, Vec<(&str, Taken)>> = HashMap::new();
     for (name, machine) in &declared.machines {
-        for port in &machine.ports {
+        let ports = machine.ports.iter().filter(|port| !port.optional).map(|port| Taken {
+            port: port.clone(),
+            place: source.port(name, port),
+            screen: false,
+        });
+        for wants in ports.chain(vm::screen_ports(source, name, machine)) {
+            let Taken { port, place, screen } = &wants;
             let same = taken.entry(port.host).or_default();
-            let Some((other, first)) = same.iter().find(|(_, first)| first.clashes(port)) else {
-                same.push((name, port));
+            let Some((other, first)) = same.iter().find(|(_, first)| first.port.clashes(port))
+            else {
+                same.push((name, wants));
                 continue;
             };
             let message = if other == name {
@@ -196,16 +207,16 @@ fn ports(source: &Source<'_>, reader: &mut Reader<'_>, declared: &Declaration) {
             } else {
                 format!("machines `{other}` and `{name}` both want port {} of this host", port.host)
             };
-            let inside = port.inside;
+            let inside = if *screen { String::new() } else { format!(":{}", port.inside) };
             let free = port.host.checked_add(1).unwrap_or(port.host - 1);
             let default = source.machine(name, "ports").is_some_and(|found| found.default);
             reader
-                .problem(source.port(name, port), message)
-                .also(source.port(other, first), format!("taken by `{other}` here"))
+                .problem(place.clone(), message)
+                .also(first.place.clone(), format!("taken by `{other}` here"))
                 .help(if default && other != name {
                     "every machine has what is in the defaults: move `ports` to one of them".into()
                 } else {
-                    format!("take another one, for example \"{free}:{inside}\"")
+                    format!("take another one, for example \"{free}{inside}\"")
                 });
         }
     }

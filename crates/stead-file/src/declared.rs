@@ -1,5 +1,9 @@
 //! What a stead file declares, checked and with defaults filled in. Also the JSON of the API and of a machine's record.
 
+mod qemu;
+
+pub use qemu::{Accel, Arch, Board, Desktop, Format, Guest, Qemu};
+
 use crate::size::Size;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -24,9 +28,10 @@ pub struct Declaration {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Machine {
-    /// The engine's name: `host`, `sandbox`.
+    /// The engine's name: `host`, `sandbox`, `qemu`.
     pub engine: String,
-    /// What its root is made of: `host` (a copy-on-write view of this computer) or `debian/12`.
+    /// What its root is made of: `host` (a copy-on-write view of this computer), `debian/12`, or the absolute path of a
+    /// virtual machine's image.
     pub image: String,
     /// Processors, in thousandths (1500 is one and a half). `None`: as many as there are.
     pub cpus: Option<u32>,
@@ -64,6 +69,12 @@ pub struct Machine {
     pub keep: Keep,
     /// Whether it is to run.
     pub running: bool,
+    /// What it is as a virtual machine of the engine `qemu`.
+    #[serde(skip_serializing_if = "Qemu::is_default")]
+    pub qemu: Qemu,
+    /// Agents whose login on this host is copied into it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub share_agent_auth: Vec<String>,
 }
 
 impl Default for Machine {
@@ -89,6 +100,8 @@ impl Default for Machine {
             env: BTreeMap::new(),
             keep: Keep::default(),
             running: true,
+            qemu: Qemu::default(),
+            share_agent_auth: Vec::new(),
         }
     }
 }
@@ -117,11 +130,19 @@ pub struct Port {
     pub host: u16,
     /// Port inside.
     pub inside: u16,
+    /// Nobody wrote it: it is left out where something else has it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub optional: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl Default for Port {
     fn default() -> Self {
-        Port { address: IpAddr::V4(Ipv4Addr::LOCALHOST), host: 0, inside: 0 }
+        Port { address: IpAddr::V4(Ipv4Addr::LOCALHOST), host: 0, inside: 0, optional: false }
     }
 }
 

@@ -87,6 +87,19 @@ fn disk(
         let (asked, free) = (disk.about(), host.disk_free.about());
         let needed = Size(u64::try_from(needed / 100).unwrap_or(u64::MAX)).about();
         let most = Size(host.disk_free.bytes() / 120 * 100).about();
+        if machine.engine == "qemu" {
+            reader
+                .problem(
+                    source.place(name, "disk"),
+                    format!(
+                        "the disk of machine `{name}` can grow to {disk}, and {free} are free",
+                        disk = disk.about()
+                    ),
+                )
+                .help(format!("it takes only what is written; to be sure, ask for at most {most}"))
+                .warning();
+            return;
+        }
         reader
             .problem(
                 source.place(name, "disk"),

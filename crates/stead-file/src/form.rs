@@ -150,6 +150,33 @@ impl Form for Choice {
     }
 }
 
+/// One of a few words, each with what it stands for.
+pub(crate) struct Word<T: 'static>(pub &'static [(&'static str, T)]);
+
+impl<T: Copy + Sync> Word<T> {
+    fn words(&self) -> Vec<&'static str> {
+        self.0.iter().map(|(word, _)| *word).collect()
+    }
+}
+
+impl<T: Copy + Sync> Form for Word<T> {
+    type Out = T;
+
+    fn expects(&self) -> String {
+        one_of(&self.words())
+    }
+
+    fn schema(&self) -> Json {
+        json!({ "type": "string", "enum": self.words() })
+    }
+
+    fn read(&self, spot: Spot<'_>, reader: &mut Reader<'_>) -> Option<T> {
+        let text = reader.text(spot, &self.expects())?;
+        let word = choose(spot, reader, text, &self.words(), &self.expects())?;
+        self.0.iter().find(|(name, _)| *name == word).map(|(_, stands_for)| *stands_for)
+    }
+}
+
 /// `"a", "b" or "c"`.
 fn one_of(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
@@ -192,7 +219,7 @@ impl Form for EngineName {
 
     fn schema(&self) -> Json {
         // Which ones there are, only the program knows.
-        json!({ "type": "string", "pattern": NAME_PATTERN, "examples": ["sandbox", "host"] })
+        json!({ "type": "string", "pattern": NAME_PATTERN, "examples": ["sandbox", "qemu", "host"] })
     }
 
     fn read(&self, spot: Spot<'_>, reader: &mut Reader<'_>) -> Option<String> {

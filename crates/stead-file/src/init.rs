@@ -22,15 +22,17 @@ pub fn init(name: &str) -> String {
     file.line("[machines.box]");
     file.given(&MACHINE, "shares", "[\".\"]");
     for key in MACHINE.keys {
-        // The network would decide what `egress` decides here.
-        if !matches!(key.name, "engine" | "shares" | "network") {
+        // The network would decide what `egress` decides here, and this is no virtual machine.
+        if !matches!(key.name, "engine" | "shares" | "network" | "qemu") {
             file.key(key);
         }
     }
     file.line("");
-    file.say("Another machine, on a network that others can be on.");
+    file.say("Another machine, a virtual one, on a network that others can be on.");
     file.line("#[machines.test]");
+    file.line("#engine = \"qemu\"");
     file.key(find(&MACHINE, "network"));
+    file.key(find(&MACHINE, "qemu"));
     file.line("");
     file.say(NETWORK.doc);
     file.line("#[networks.lab]");

@@ -1,8 +1,12 @@
 //! Every key of the file.
 
+mod qemu;
+
+pub(crate) use qemu::{DESKTOP, QEMU};
+
 use crate::amount::{Age, Bytes, Cpus};
 use crate::command::Command;
-use crate::declared::{Keep, Machine, Network, Port, Session};
+use crate::declared::{Keep, Machine, Network, Port, Session, Share};
 use crate::egress::Where;
 use crate::env::Environment;
 use crate::form::{Choice, EngineName, Flag, Form, List, Name, Whole};
@@ -42,12 +46,14 @@ pub(crate) static MACHINE: Table<Machine> = Table {
     header: "[machines.NAME]",
     doc: "A machine: an isolated computer where agents work. The name `host` is this computer itself.",
     keys: rows!(Machine {
-        /// What it runs on: `sandbox` is a copy-on-write clone of this computer, `host` this computer itself.
+        /// What it runs on: `sandbox` is a copy-on-write clone of this computer, `qemu` a virtual machine, `host` this
+        /// computer itself.
         engine: EngineName, "\"sandbox\"", "\"sandbox\"",
             elsewhere ["type", "kind", "driver", "backend"]
             => |machine, engine| machine.engine = engine;
-        /// What its root is made of: `host` is a copy-on-write view of this computer, `debian/12` a system of its own.
-        image: Image, "\"host\"", "\"debian/12\"",
+        /// What its root is made of: `host` is a copy-on-write view of this computer, `debian/12` a system of its own, a
+        /// path an image (qcow2 or raw) for a virtual machine.
+        image: Image, "`\"host\"`, for a virtual machine `\"debian/12\"`", "\"debian/12\"",
             elsewhere ["rootfs", "base", "os"]
             => |machine, image| machine.image = image;
         /// How many processors it may keep busy; one and a half is 1.5.
@@ -55,11 +61,12 @@ pub(crate) static MACHINE: Table<Machine> = Table {
             elsewhere ["cores", "processors", "vcpus"]
             => |machine, cpus| machine.cpus = Some(cpus);
         /// How much memory it may use. A number alone is GiB.
-        memory: Bytes(Size(16 * MIB), Size::gib(1024)), "no limit", "\"8gb\"",
+        memory: Bytes(Size(16 * MIB), Size::gib(1024)), "no limit, for a virtual machine 2 GiB, a light one 512 MiB", "\"8gb\"",
             elsewhere ["mem", "ram"]
             => |machine, memory| machine.memory = Some(memory);
-        /// How much it may write. A number alone is GiB. That much and a fifth more must be free.
-        disk: Bytes(Size(16 * MIB), Size::gib(10 * 1024)), "no limit", "\"20gb\"",
+        /// How much it may write. A number alone is GiB. That much and a fifth more must be free. Of a virtual machine the
+        /// size of its disk, which takes only what is written, and can grow later but not shrink.
+        disk: Bytes(Size(16 * MIB), Size::gib(10 * 1024)), "no limit, for a virtual machine 64 GiB", "\"20gb\"",
             elsewhere ["storage", "disk_size"]
             => |machine, disk| machine.disk = Some(disk);
         /// How many processes and threads it may have at a time.
@@ -87,8 +94,9 @@ pub(crate) static MACHINE: Table<Machine> = Table {
             elsewhere ["allow", "firewall", "outbound"]
             => |machine, egress| machine.egress = egress;
         /// Ports of this host that lead into it: `HOST:INSIDE`, `ADDRESS:HOST:INSIDE`, or one number for both. On the
-        /// loopback unless an address is named.
-        ports: List { of: Forward, once: "port", same: Port::clone }, "[]", "[\"8080:80\", \"0.0.0.0:8443:443\", \"3000\"]",
+        /// loopback unless an address is named. A virtual machine that names none has those of 2222 (ssh), 3001 and 9080
+        /// that are free.
+        ports: List { of: Forward, once: "port", same: Port::clone }, "`[]`, for a virtual machine `[\"2222:22\", 3001, 9080]`", "[\"8080:80\", \"0.0.0.0:8443:443\", \"3000\"]",
             elsewhere ["port", "publish", "expose", "forward"]
             => |machine, ports| machine.ports = ports;
         /// Ports on this host's loopback that it may use as its own: a model server, a proxy.
@@ -99,8 +107,9 @@ pub(crate) static MACHINE: Table<Machine> = Table {
             elsewhere ["nameservers", "nameserver", "resolvers"]
             => |machine, dns| machine.dns = dns;
         /// Folders of this host that it shares: `FOLDER:INSIDE`, with `:ro` only to read, or `FOLDER` alone for the same
-        /// path inside. Relative to this file; `~` is your home.
-        shares: List { of: Shared, once: "place inside", same: |share| share.inside.clone() }, "[]", "[\".\", \"~/src:/src\", \"~/ref:/ref:ro\"]",
+        /// path inside; in a virtual machine `FOLDER` alone is `/mnt/host-rw/NAME` or `/mnt/host-ro/NAME`. Relative to this
+        /// file; `~` is your home.
+        shares: List { of: Shared, once: "place inside", same: place_of }, "[]", "[\".\", \"~/src:/src\", \"~/ref:/ref:ro\"]",
             elsewhere ["share", "volumes", "mounts", "binds", "folders"]
             => |machine, shares| machine.shares = shares;
         /// Paths of this host that are hidden otherwise and that it sees copy-on-write.
@@ -120,12 +129,27 @@ pub(crate) static MACHINE: Table<Machine> = Table {
             => |machine, keep: Keep| {
             machine.keep = Keep { count: keep.count.or(machine.keep.count), age: keep.age.or(machine.keep.age) };
         };
+        /// Agents whose login on this computer is copied into it when it has none: `claude`. Two copies of one login can
+        /// log each other out; `stead login` makes one of its own.
+        share_agent_auth: List { of: Choice(&["claude"]), once: "agent", same: String::clone }, "[]", "[\"claude\"]"
+            => |machine, agents| machine.share_agent_auth = agents;
         /// Whether it is to run.
         running: Flag, "true", "false",
             elsewhere ["started", "autostart", "enabled", "enable"]
             => |machine, flag| machine.running = flag;
+    } tables {
+        /// What only a virtual machine has.
+        qemu: QEMU, "{}", "{ guest = \"light\" }",
+            elsewhere ["vm", "kvm", "virtual"]
+            => |machine| &mut machine.qemu;
     }),
 };
+
+/// Where a share is inside; as long as that is not known, where it is on this host.
+fn place_of(share: &Share) -> PathBuf {
+    let known = !share.inside.as_os_str().is_empty();
+    if known { share.inside.clone() } else { share.host.clone() }
+}
 
 pub(crate) static KEEP: Table<Keep> = Table {
     what: "`keep`",
@@ -189,6 +213,8 @@ pub(crate) fn home_of(name: &str) -> Option<&'static str> {
         .or_else(|| has(&SESSION, name))
         .or_else(|| has(&NETWORK, name))
         .or_else(|| has(&KEEP, name))
+        .or_else(|| has(&QEMU, name))
+        .or_else(|| has(&DESKTOP, name))
         .or_else(|| has(&STEAD, name))
 }
 

@@ -1,6 +1,6 @@
 //! The reference page.
 
-use crate::keys::{KEEP, MACHINE, NETWORK, SESSION, STEAD};
+use crate::keys::{DESKTOP, KEEP, MACHINE, NETWORK, QEMU, SESSION, STEAD};
 use crate::table::Table;
 use std::fmt::Write;
 
@@ -10,6 +10,8 @@ pub fn page() -> String {
     section(&mut page, &STEAD);
     section(&mut page, &MACHINE);
     section(&mut page, &KEEP);
+    section(&mut page, &QEMU);
+    section(&mut page, &DESKTOP);
     section(&mut page, &NETWORK);
     section(&mut page, &SESSION);
     page

@@ -157,8 +157,8 @@ impl Form for Shared {
         let host = of_host(spot, reader, folder)?;
         let place = match place {
             Some(place) => inside(place),
-            // Where it is on this host, it is inside.
-            None => inside(&host.to_string_lossy()),
+            // The engine decides, which is not known yet; but it must be a folder that can be somewhere inside.
+            None => inside(&host.to_string_lossy()).map(|_| PathBuf::new()),
         };
         place
             .map_err(|message| {
@@ -169,18 +169,18 @@ impl Form for Shared {
     }
 }
 
-/// What a machine's root is made of: `host`, or a system and its version.
+/// What a machine's root is made of: `host`, a system and its version, or the path of an image.
 pub(crate) struct Image;
 
 impl Form for Image {
     type Out = String;
 
     fn expects(&self) -> String {
-        "\"host\" or a system such as \"debian/12\"".into()
+        "\"host\", a system such as \"debian/12\" or the path of an image".into()
     }
 
     fn schema(&self) -> Json {
-        json!({ "type": "string", "pattern": "^(host|[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*)$" })
+        json!({ "type": "string", "pattern": "^(host|[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*|(/|~/|\\./|\\.\\./).+)$" })
     }
 
     fn read(&self, spot: Spot<'_>, reader: &mut Reader<'_>) -> Option<String> {
@@ -195,6 +195,11 @@ impl Form for Image {
             || text.split_once('/').is_some_and(|(name, version)| word(name) && word(version))
         {
             return Some(text.into());
+        }
+        // What is neither is relative to the file only where it says so: `a/b` is a system.
+        if ["/", "~/", "./", "../"].iter().any(|start| text.starts_with(start)) {
+            let path = of_host(spot, reader, text)?;
+            return Some(path.to_string_lossy().into_owned());
         }
         let problem =
             reader.refuse(spot, format!("`image` must be {}, not {text:?}", self.expects()));

@@ -5,7 +5,7 @@ use crate::form::{Form, integer};
 use crate::reader::{Reader, Spot};
 use serde_json::{Value as Json, json};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use toml::de::DeValue;
 
@@ -43,7 +43,7 @@ impl FromStr for Port {
             .parse::<IpAddr>()
             .map_err(|_| format!("`{address}` in `{text}` is no address: write numbers"))?;
         let (host, inside) = ports.split_once(':').unwrap_or((ports, ports));
-        Ok(Port { address, host: number(host)?, inside: number(inside)? })
+        Ok(Port { address, host: number(host)?, inside: number(inside)?, optional: false })
     }
 }
 
@@ -130,6 +130,44 @@ impl Form for Single {
     }
 }
 
+/// A port of this host to listen at, with its address if that is not the loopback.
+pub(crate) struct At;
+
+impl Form for At {
+    type Out = SocketAddr;
+
+    fn expects(&self) -> String {
+        "a port, alone or with an address such as \"0.0.0.0:5900\"".into()
+    }
+
+    fn schema(&self) -> Json {
+        json!({ "anyOf": [
+            { "type": "string", "pattern": "^((\\[[0-9a-fA-F:.]+\\]|[0-9.]+):)?[0-9]{1,5}$" },
+            { "type": "integer", "minimum": 1, "maximum": 65535 },
+        ] })
+    }
+
+    fn read(&self, spot: Spot<'_>, reader: &mut Reader<'_>) -> Option<SocketAddr> {
+        let text = match spot.get_ref() {
+            DeValue::Integer(number) => number.to_string(),
+            _ => reader.text(spot, &self.expects())?.to_owned(),
+        };
+        let (address, port) = match text.parse::<SocketAddr>() {
+            Ok(at) => (at.ip(), at.port().to_string()),
+            Err(_) => (Port::default().address, text.clone()),
+        };
+        let port = match port.split_once(':') {
+            Some(_) => Err(format!("`{text}` is no address with a port: write numbers")),
+            None => number(&port),
+        };
+        port.map(|port| (address, port).into())
+            .map_err(|message: String| {
+                reader.refuse(spot, message);
+            })
+            .ok()
+    }
+}
+
 /// An address of a name server.
 pub(crate) struct Address;
 
@@ -169,7 +207,8 @@ mod tests {
             ("[::]:22", "::", 22, 22),
         ] {
             let port: Port = text.parse().unwrap();
-            assert_eq!(port, Port { address: address.parse().unwrap(), host, inside }, "{text}");
+            let address = address.parse().unwrap();
+            assert_eq!(port, Port { address, host, inside, optional: false }, "{text}");
             assert_eq!(port.to_string().parse::<Port>().unwrap(), port);
         }
         for text in [

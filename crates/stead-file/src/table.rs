@@ -50,13 +50,18 @@ pub(crate) struct Table<T: 'static> {
 }
 
 /// The keys of a table. Each: documentation, name, form, what holds without it, an example, words that other
-/// programs use for it, and where the value goes.
+/// programs use for it, and where the value goes. Behind `tables` keys whose value is a table described elsewhere: what
+/// it says is added to what is there.
 macro_rules! rows {
     ($into:ty { $(
         $(#[doc = $doc:literal])+
         $name:ident: $form:expr, $default:literal, $example:literal
             $(, required $required:literal)? $(, elsewhere [$($elsewhere:literal),+])? => $put:expr;
-    )+ }) => {
+    )+ } $(tables { $(
+        $(#[doc = $sub_doc:literal])+
+        $sub:ident: $table:expr, $sub_default:literal, $sub_example:literal
+            $(, elsewhere [$($sub_elsewhere:literal),+])? => $place:expr;
+    )+ })?) => {
         &[$(Key {
             name: stringify!($name),
             doc: &[$($doc),+],
@@ -72,7 +77,20 @@ macro_rules! rows {
                     put(into, value);
                 }
             },
-        }),+]
+        },)+ $($(Key {
+            name: stringify!($sub),
+            doc: &[$($sub_doc),+],
+            default: $sub_default,
+            example: $sub_example,
+            required: false,
+            elsewhere: &[$($($sub_elsewhere),+)?],
+            expects: || "a table".into(),
+            schema: || $table.schema(),
+            read: |spot, reader, into: &mut $into| {
+                let place: fn(&mut $into) -> &mut _ = $place;
+                $table.read(spot, reader, place(into));
+            },
+        },)+)?]
     };
 }
 pub(crate) use rows;

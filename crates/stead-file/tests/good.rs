@@ -2,10 +2,13 @@
 
 mod common;
 
-use common::{context, workspace};
+use common::{context, examples, workspace};
 use std::fs;
 use std::path::PathBuf;
-use stead_file::declared::{Declaration, Egress, Keep, Machine, Port, Session, Share};
+use stead_file::declared::{
+    Accel, Arch, Board, Declaration, Desktop, Egress, Format, Guest, Keep, Machine, Port, Qemu,
+    Session, Share,
+};
 use stead_file::{Checked, Context, Size, read};
 
 fn good(text: &str) -> Checked {
@@ -47,6 +50,7 @@ show = ["~/.cargo"]
 nested = true
 env = { TZ = "CET" }
 keep.age = "30d"
+share_agent_auth = ["claude"]
 running = false
 
 [networks.lab]
@@ -100,6 +104,8 @@ cwd = "sub"
         env: [("TZ", "CET"), ("LANG", "C")].map(|(k, v)| (k.into(), v.into())).into(),
         keep: Keep { count: Some(3), age: Some(30 * 86400) },
         running: false,
+        qemu: Qemu::default(),
+        share_agent_auth: vec!["claude".into()],
     };
     assert_eq!(declared.machines["box"], expected);
     assert_eq!(declared.networks["lab"].egress, expected.egress);
@@ -174,14 +180,117 @@ fn the_examples_are_good() {
     assert!(lab.machines.values().all(|machine| machine.egress == Egress::WebOnly));
     let runner = example("runner.toml");
     assert!(runner.machines["runner"].ephemeral);
-    for entry in fs::read_dir(workspace("examples")).unwrap() {
-        example(entry.unwrap().file_name().to_str().unwrap());
+    for path in examples() {
+        example(path.to_str().unwrap());
+    }
+}
+
+#[test]
+fn every_key_of_a_virtual_machine_arrives() {
+    let declared = good(
+        r#"
+[stead.defaults.qemu]
+accel = "tcg"
+warm = true
+
+[machines.vm]
+engine = "qemu"
+image = "./disk.img"
+memory = "1gb"
+ephemeral = true
+[machines.vm.qemu]
+guest = "light"
+machine = "q35"
+accel = "kvm"
+arch = "x86_64"
+balloon = "256MiB"
+root_memory = 4
+persist_size = "20gb"
+audio = true
+desktop = { resolution = "3840x2160", vnc = 5901, rdp = "127.0.0.2:3390" }
+format = "raw"
+allow_sensitive = ["/etc/nginx", "~"]
+"#,
+    )
+    .declaration;
+    let expected = Qemu {
+        guest: Guest::Light,
+        machine: Some(Board::Q35),
+        accel: Some(Accel::Kvm),
+        arch: Some(Arch::X86_64),
+        warm: true,
+        balloon: Some(Size(256 << 20)),
+        root_memory: Some(Size::gib(4)),
+        persist_size: Some(Size(20_000_000_000)),
+        audio: true,
+        desktop: Some(Desktop {
+            resolution: "3840x2160".into(),
+            vnc: Some("127.0.0.1:5901".parse().unwrap()),
+            rdp: Some("127.0.0.2:3390".parse().unwrap()),
+        }),
+        format: Some(Format::Raw),
+        allow_sensitive: vec!["/etc/nginx".into(), "/home/ana".into()],
+    };
+    assert_eq!(declared.machines["vm"].qemu, expected);
+    assert_eq!(declared.machines["vm"].image, "/home/ana/farm/disk.img");
+    assert_eq!(expected.desktop.unwrap().size(), (3840, 2160));
+}
+
+#[test]
+fn a_virtual_machine_has_what_its_engine_decides() {
+    let declared = good(
+        "[stead.defaults]\nshares = [\"~/src\", \"~/ref:ro\", \"~/a:/a\"]\nqemu.audio = true\n\
+         [machines.full]\nengine = \"qemu\"\n[machines.box]\n\
+         [machines.light]\nengine = \"qemu\"\nqemu = { guest = \"light\", audio = false }\n\
+         [machines.arm]\nengine = \"qemu\"\nports = []\nqemu = { arch = \"aarch64\", guest = \"light\" }\n",
+    )
+    .declaration;
+    let places = |name: &str| -> Vec<String> {
+        declared.machines[name].shares.iter().map(|s| s.inside.display().to_string()).collect()
+    };
+    assert_eq!(places("full"), ["/mnt/host-rw/src", "/mnt/host-ro/ref", "/a"]);
+    assert_eq!(places("box"), ["/home/ana/src", "/home/ana/ref", "/a"]);
+    let ports = |name: &str| -> Vec<String> {
+        let ports = declared.machines[name].ports.iter();
+        ports.map(|port| format!("{port}{}", if port.optional { "?" } else { "" })).collect()
+    };
+    assert_eq!(ports("full"), ["2222:22?", "3001:3001?", "9080:9080?"]);
+    assert_eq!(ports("light"), ["3001:3001?", "9080:9080?"]);
+    assert_eq!((ports("arm"), ports("box")), (vec![], vec![]));
+    let vm = &declared.machines["full"];
+    assert_eq!(vm.image, "debian/12");
+    assert_eq!((vm.vm_memory(), vm.vm_disk()), (Size::gib(2), Size::gib(64)));
+    assert_eq!(vm.qemu.board(Arch::X86_64), Board::Q35);
+    assert_eq!(declared.machines["light"].vm_memory(), Size::mib(512));
+    assert_eq!(declared.machines["light"].qemu.board(Arch::X86_64), Board::Microvm);
+    assert_eq!(declared.machines["arm"].qemu.board(Arch::Aarch64), Board::Virt);
+    assert!(vm.qemu.audio && declared.machines["box"].qemu.is_default());
+}
+
+/// What was recorded before there were virtual machines reads as the same, and is written as it was.
+#[test]
+fn a_machine_of_another_engine_is_written_without_what_it_cannot_have() {
+    let machine = good("[machines.box]\nports = [80]\n").declaration.machines["box"].clone();
+    let text = serde_json::to_string(&machine).unwrap();
+    assert!(!text.contains("qemu") && !text.contains("share_agent_auth"), "{text}");
+    assert!(!text.contains("optional"), "{text}");
+    assert_eq!(serde_json::from_str::<Machine>(&text).unwrap(), machine);
+}
+
+#[test]
+fn a_screen_without_a_port_has_one_of_its_machine() {
+    let desktop = Desktop::default();
+    assert_eq!(desktop.vnc_at(3), "127.0.0.1:5903".parse().unwrap());
+    assert_eq!(desktop.rdp_port(), None);
+    for resolution in Desktop::RESOLUTIONS {
+        let (width, height) = Desktop { resolution: resolution.into(), ..desktop.clone() }.size();
+        assert_eq!(format!("{width}x{height}"), resolution);
     }
 }
 
 #[test]
 fn a_declaration_survives_json() {
-    let declared = example("agents.toml");
+    let declared = example("microvm-host/stead.toml");
     let text = serde_json::to_string(&declared).unwrap();
     assert_eq!(serde_json::from_str::<Declaration>(&text).unwrap(), declared);
 }

@@ -2,8 +2,8 @@
 //!
 //! [`engine::Engine`] is what every engine can be asked; [`model`] what it answers; [`steps`] how work on a machine is
 //! followed. [`records`] is what Stead knows of its machines, [`operation`] what was done to them and what was cut
-//! short, [`plan`] what is to be done, and [`manager`] the one place through which everything changes. This crate knows
-//! no engine and no transport.
+//! short, [`plan`] what is to be done, and [`manager`] the one place through which everything changes. [`vm`] is what
+//! engines of virtual machines have in common. This crate knows no engine and no transport.
 
 pub mod engine;
 mod error;
@@ -17,6 +17,7 @@ pub mod plan;
 pub mod records;
 pub mod steps;
 mod time;
+pub mod vm;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;

@@ -11,7 +11,7 @@ pub fn context() -> Context<'static> {
         path: "stead.toml".into(),
         folder: "/home/ana/farm".into(),
         home: Some("/home/ana".into()),
-        engines: vec!["host", "sandbox"],
+        engines: vec!["host", "sandbox", "qemu"],
         host: Some(HostFacts {
             memory: Size::gib(16),
             cpus: 8,
@@ -24,6 +24,18 @@ pub fn context() -> Context<'static> {
 /// A path within the workspace.
 pub fn workspace(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
+
+/// The example files, relative to their folder.
+pub fn examples() -> Vec<PathBuf> {
+    let root = workspace("examples");
+    let mut files = Vec::new();
+    for entry in fs::read_dir(&root).unwrap() {
+        let path = entry.unwrap().path();
+        let path = if path.is_dir() { path.join("stead.toml") } else { path };
+        files.push(path.strip_prefix(&root).unwrap().to_owned());
+    }
+    files
 }
 
 /// The TOML files of a folder of tests, by name.

@@ -130,6 +130,7 @@ impl Manager {
         patience: Duration,
     ) -> Result<Plan, Error> {
         self.0.operations.refresh()?;
+        let declared = &self.with_consent(declared);
         let (seen, remarks) = tokio::join!(self.look(patience), self.check(declared, patience));
         let Seen { records, observed } = seen?;
         let mut plan = plan::plan(&Input {
@@ -152,6 +153,18 @@ impl Manager {
             }
         }
         Ok(plan)
+    }
+
+    /// What is declared, with the sensitive folders that somebody allowed earlier.
+    fn with_consent(&self, declared: &Declaration) -> Declaration {
+        let mut declared = declared.clone();
+        let vms = declared.machines.iter_mut().filter(|(_, machine)| machine.engine == "qemu");
+        for (name, machine) in vms {
+            if let Ok(Some(record)) = self.0.records.get(name) {
+                crate::vm::carry_consent(machine, &record);
+            }
+        }
+        declared
     }
 
     /// What engines have to say of what is declared.

@@ -1,5 +1,6 @@
 //! The decision for each machine.
 
+use super::words::size;
 use super::{Action, Becomes, Drift, Entry, Input, KeyChange, Plan, keys};
 use crate::model::{Observed, Phase, Wanted};
 use crate::operation::{Kind, Operation};
@@ -276,6 +277,9 @@ fn refuse(entry: &mut Entry) {
     }
 }
 
+/// The engine whose machines have disks of their own.
+const VM: &str = "qemu";
+
 /// A change that no engine can make of a machine that is there.
 fn impossible(declared: &Machine, record: &Record) -> Option<String> {
     let has = record.applied.as_ref().map_or(&record.wanted.declared, |a| &a.declared);
@@ -288,6 +292,16 @@ fn impossible(declared: &Machine, record: &Record) -> Option<String> {
                 "{key}: {has} cannot become {wanted} in place; `stead destroy {name}` first, or declare another machine"
             ));
         }
+    }
+    if let (VM, Some(applied)) = (&*declared.engine, &record.applied)
+        && declared.vm_disk() < applied.declared.vm_disk()
+    {
+        let (has, wanted) = (applied.declared.vm_disk(), declared.vm_disk());
+        return Some(format!(
+            "disk: {} cannot become {}: the disk of a virtual machine only grows",
+            size(has.bytes()),
+            size(wanted.bytes())
+        ));
     }
     let state = declared.state.as_ref().filter(|state| **state != record.wanted.state)?;
     record.applied.as_ref()?;

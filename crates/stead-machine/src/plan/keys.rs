@@ -19,7 +19,13 @@ pub struct KeyChange {
 /// What differs between two machines, in order of keys. Whether they run is not part of it.
 pub(super) fn machine(before: &Machine, after: &Machine) -> Vec<KeyChange> {
     let same = before == after || *before == Machine { running: before.running, ..after.clone() };
-    if same { Vec::new() } else { differing("", before, after, &["running"]) }
+    if same {
+        return Vec::new();
+    }
+    let mut keys = differing("", before, after, &["running", "qemu"]);
+    keys.extend(differing("qemu.", &before.qemu, &after.qemu, &[]));
+    keys.sort_by(|a, b| a.key.cmp(&b.key));
+    keys
 }
 
 /// What differs between the networks of two machines.
@@ -38,11 +44,15 @@ fn differing<T: Serialize>(
     after: &T,
     without: &[&str],
 ) -> Vec<KeyChange> {
-    let (Ok(Value::Object(before)), Ok(Value::Object(after))) =
+    let (Ok(Value::Object(before)), Ok(Value::Object(mut after))) =
         (serde_json::to_value(before), serde_json::to_value(after))
     else {
         return Vec::new();
     };
+    // What is as by default may not be written.
+    for key in before.keys() {
+        after.entry(key).or_insert(Value::Null);
+    }
     let mut keys: Vec<KeyChange> = after
         .iter()
         .filter(|(key, value)| !without.contains(&key.as_str()) && before.get(*key) != Some(value))

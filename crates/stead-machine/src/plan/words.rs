@@ -1,7 +1,7 @@
 //! Values of a declaration as people write them.
 
 use serde_json::Value;
-use stead_file::declared::{Egress, Machine};
+use stead_file::declared::{Egress, Guest, Machine};
 
 /// A number of bytes as people write it: `8 GiB`, `1.5 GiB`, `512 MiB`.
 pub fn size(bytes: u64) -> String {
@@ -20,6 +20,9 @@ pub fn size(bytes: u64) -> String {
 /// What a machine is, in one line: its engine and what is not as by default.
 pub fn limits(machine: &Machine) -> String {
     let mut words = vec![machine.engine.clone()];
+    if machine.qemu.guest == Guest::Light {
+        words.push("light".into());
+    }
     if machine.image != "host" {
         words.push(machine.image.clone());
     }
@@ -48,8 +51,13 @@ pub fn limits(machine: &Machine) -> String {
 /// One value of a declaration.
 pub(super) fn value(key: &str, value: &Value) -> String {
     match (key, value) {
+        ("accel" | "arch" | "format" | "machine" | "persist_size" | "root_memory", Value::Null) => {
+            "default".into()
+        }
         (_, Value::Null) => "none".into(),
-        ("memory" | "disk", Value::Number(n)) => n.as_u64().map_or_else(|| n.to_string(), size),
+        ("memory" | "disk" | "balloon" | "root_memory" | "persist_size", Value::Number(n)) => {
+            n.as_u64().map_or_else(|| n.to_string(), size)
+        }
         ("cpus", Value::Number(n)) => n.as_u64().map_or_else(|| n.to_string(), thousandths),
         // What it holds may be a secret.
         ("env", Value::Object(env)) if env.is_empty() => "none".into(),
@@ -63,6 +71,12 @@ pub(super) fn value(key: &str, value: &Value) -> String {
             let mode = if s.get("writable") == Some(&Value::Bool(true)) { "" } else { ":ro" };
             format!("{}:{}{mode}", part("host"), part("inside"))
         }),
+        ("desktop", Value::Object(desktop)) => {
+            let port = |key: &str| desktop.get(key).map(|at| format!("{key} {}", plain(at)));
+            let resolution = desktop.get("resolution").map(plain);
+            let all = [resolution, port("vnc"), port("rdp")].into_iter().flatten();
+            all.collect::<Vec<_>>().join(" ")
+        }
         (_, Value::Array(values)) => list(values, plain),
         ("keep", Value::Object(keep)) => {
             let part = |k: &str| keep.get(k).filter(|v| !v.is_null()).map(plain);
