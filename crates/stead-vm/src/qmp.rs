@@ -2,9 +2,11 @@
 //!
 //! The protocol: <https://www.qemu.org/docs/master/interop/qmp-spec.html>.
 
+use crate::control::send;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -90,11 +92,35 @@ impl Qmp {
     /// # Errors
     /// If it refuses, hangs or has ended.
     pub fn ask(&mut self, command: &str, arguments: &Value) -> Result<Value, QmpError> {
+        self.ask_with(command, arguments, &[])
+    }
+
+    /// Gives QEMU a file; the name by which it opens it.
+    ///
+    /// # Errors
+    /// As [`Qmp::ask`].
+    pub fn give(&mut self, file: BorrowedFd<'_>) -> Result<(u64, String), QmpError> {
+        let added = self.ask_with("add-fd", &json!({}), &[file])?;
+        let set = added["fdset-id"].as_u64().unwrap_or_default();
+        Ok((set, format!("/dev/fdset/{set}")))
+    }
+
+    /// Has QEMU forget a file once it does not use it any more.
+    pub fn take_back(&mut self, set: u64) {
+        let _ = self.ask("remove-fd", &json!({ "fdset-id": set }));
+    }
+
+    fn ask_with(
+        &mut self,
+        command: &str,
+        arguments: &Value,
+        files: &[BorrowedFd<'_>],
+    ) -> Result<Value, QmpError> {
         let mut line = json!({ "execute": command });
         if !arguments.is_null() {
             line["arguments"] = arguments.clone();
         }
-        let sent = self.stream.write_all(format!("{line}\n").as_bytes());
+        let sent = send(&self.stream, format!("{line}\n").as_bytes(), files);
         sent.map_err(|_| QmpError::Gone)?;
         match self.answers.recv_timeout(PATIENCE) {
             Ok(Ok(value)) => Ok(value),
@@ -132,6 +158,7 @@ fn listen(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     fn other(says: &'static [&'static str]) -> (Qmp, Receiver<Option<Event>>) {
         let (ours, theirs) = UnixStream::pair().unwrap();

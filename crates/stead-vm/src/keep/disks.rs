@@ -3,6 +3,7 @@
 use crate::qmp::{Qmp, QmpError};
 use crate::spec::Vm;
 use serde_json::{Value, json};
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 /// Which overlay lies on which disk: node names of QEMU. A disk begins as `diskN`; each overlay is another node.
@@ -28,27 +29,28 @@ impl Disks {
     pub fn overlay(
         &mut self,
         qmp: &mut Qmp,
-        overlays: &[(String, std::path::PathBuf)],
+        overlays: &[(&str, BorrowedFd<'_>)],
     ) -> Result<(), QmpError> {
         let mut after = self.tops.clone();
         let mut added = Vec::new();
         let mut actions = Vec::new();
-        let result = overlays.iter().try_for_each(|(serial, path)| {
+        let result = overlays.iter().try_for_each(|(serial, file)| {
             let Some((_, top)) = after.iter_mut().find(|(of, _)| of == serial) else {
-                return Err(QmpError::Refused {
-                    command: "an overlay".into(),
-                    why: format!("there is no disk {serial}"),
-                });
+                return Err(refused("an overlay", &format!("there is no disk {serial}")));
             };
             self.made += 1;
             let node = format!("over{}", self.made);
+            let (set, name) = qmp.give(*file)?;
             // Without a backing file of its own: what lies under it is the node that the snapshot puts there.
             let add = json!({
                 "driver": "qcow2", "node-name": node, "backing": Value::Null, "discard": "unmap",
-                "file": { "driver": "file", "filename": text(path) },
+                "file": { "driver": "file", "filename": name },
             });
-            qmp.ask("blockdev-add", &add)?;
-            added.push(node.clone());
+            if let Err(e) = qmp.ask("blockdev-add", &add) {
+                qmp.take_back(set);
+                return Err(e);
+            }
+            added.push((node.clone(), set));
             let under = std::mem::replace(top, node.clone());
             actions.push(json!({
                 "type": "blockdev-snapshot", "data": { "node": under, "overlay": node },
@@ -62,8 +64,9 @@ impl Disks {
                 Ok(())
             }
             Err(e) => {
-                for node in added {
+                for (node, set) in added {
                     let _ = qmp.ask("blockdev-del", &json!({ "node-name": node }));
+                    qmp.take_back(set);
                 }
                 Err(e)
             }
@@ -71,13 +74,18 @@ impl Disks {
     }
 }
 
-/// Begins to write memory and devices to a file. The machine stands still.
+/// What this program itself refuses.
+pub fn refused(what: &str, why: &str) -> QmpError {
+    QmpError::Refused { command: what.to_owned(), why: why.to_owned() }
+}
+
+/// Begins to write memory and devices to a file, by the name that QEMU opens it by.
 ///
 /// # Errors
 /// If QEMU refuses.
-pub fn save(qmp: &mut Qmp, file: &Path) -> Result<(), QmpError> {
+pub fn save(qmp: &mut Qmp, file: &str) -> Result<(), QmpError> {
     prepare(qmp)?;
-    qmp.ask("migrate", &json!({ "uri": format!("file:{}", text(file)) })).map(drop)
+    qmp.ask("migrate", &json!({ "uri": format!("file:{file}") })).map(drop)
 }
 
 /// Begins to read them.
@@ -86,7 +94,7 @@ pub fn save(qmp: &mut Qmp, file: &Path) -> Result<(), QmpError> {
 /// If QEMU refuses.
 pub fn load(qmp: &mut Qmp, file: &Path) -> Result<(), QmpError> {
     prepare(qmp)?;
-    qmp.ask("migrate-incoming", &json!({ "uri": format!("file:{}", text(file)) })).map(drop)
+    qmp.ask("migrate-incoming", &json!({ "uri": format!("file:{}", file.display()) })).map(drop)
 }
 
 fn prepare(qmp: &mut Qmp) -> Result<(), QmpError> {
@@ -98,8 +106,4 @@ fn prepare(qmp: &mut Qmp) -> Result<(), QmpError> {
     // The file is on this computer: as fast as it goes.
     let fast = json!({ "max-bandwidth": 0u64, "downtime-limit": 2_000_000u64 });
     qmp.ask("migrate-set-parameters", &fast).map(drop)
-}
-
-fn text(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -93,6 +93,8 @@ struct Keeper<'a> {
     full: bool,
     /// Whether the guest shut itself down.
     orderly: bool,
+    /// Whether everything was on disk at the last snapshot.
+    quiesced: bool,
 }
 
 impl<'a> Keeper<'a> {
@@ -170,6 +172,7 @@ impl<'a> Keeper<'a> {
                 panicked: None,
                 full: false,
                 orderly: false,
+                quiesced: false,
             },
             Err(e) => return Err(io::Error::other(said(vm).unwrap_or_else(|| e.to_string()))),
         };
@@ -202,7 +205,7 @@ impl<'a> Keeper<'a> {
                 Happened::Agent => starter.done(&Told::Ready),
                 Happened::Panicked(why) => self.panic(why),
                 Happened::Asked(asked) => {
-                    let answer = self.answer(&asked.request);
+                    let answer = self.answer(&asked.request, &asked.files);
                     let _ = asked.answer.send(answer);
                 }
             }
@@ -281,15 +284,25 @@ impl<'a> Keeper<'a> {
         Ended { orderly: self.orderly && self.panicked.is_none(), why, at: 0 }
     }
 
-    fn answer(&mut self, request: &Request) -> Answer {
+    fn answer(&mut self, request: &Request, files: &[OwnedFd]) -> Answer {
         let done = match request {
             Request::Status => Ok(()),
-            Request::Snapshot { disks, memory } => self.snapshot(disks, memory.as_deref()),
+            Request::Snapshot { disks, memory }
+                if files.len() == disks.len() + usize::from(*memory) =>
+            {
+                let overlays: Vec<_> =
+                    disks.iter().map(String::as_str).zip(files.iter().map(AsFd::as_fd)).collect();
+                let memory = memory.then(|| files.last().map(AsFd::as_fd)).flatten();
+                self.snapshot(&overlays, memory)
+            }
+            Request::Snapshot { .. } => {
+                Err(disks::refused("a snapshot", "not a file for each disk"))
+            }
             Request::Balloon(bytes) => {
                 self.qmp.ask("balloon", &json!({ "value": bytes })).map(drop)
             }
         };
-        let mut answer = Answer::default();
+        let mut answer = Answer { quiesced: self.quiesced, ..Answer::default() };
         let status = done.and_then(|()| self.qmp.ask("query-status", &Value::Null));
         match status {
             Ok(status) => answer.status = status["status"].as_str().unwrap_or_default().to_owned(),
@@ -305,8 +318,8 @@ impl<'a> Keeper<'a> {
 
     fn snapshot(
         &mut self,
-        overlays: &[(String, std::path::PathBuf)],
-        memory: Option<&Path>,
+        overlays: &[(&str, BorrowedFd<'_>)],
+        memory: Option<BorrowedFd<'_>>,
     ) -> Result<(), QmpError> {
         let Some(memory) = memory else {
             // Everything in it on disk, and nobody writing, at that instant. One that cannot is as after a power cut.
@@ -315,17 +328,17 @@ impl<'a> Keeper<'a> {
             if frozen {
                 let _ = agent::thaw(&self.vm.folder);
             }
+            self.quiesced = frozen;
             return done;
         };
+        let (set, name) = self.qmp.give(memory)?;
         self.qmp.ask("stop", &Value::Null)?;
         // The overlays first: what is written after the memory was kept must not be in what belongs to it.
         let overlaid = self.disks.overlay(&mut self.qmp, overlays);
-        let done = overlaid.and_then(|()| disks::save(&mut self.qmp, memory));
+        let done = overlaid.and_then(|()| disks::save(&mut self.qmp, &name));
         let done = done.and_then(|()| self.migrated());
         let done = done.and(self.go_on());
-        if done.is_err() {
-            let _ = std::fs::remove_file(memory);
-        }
+        self.qmp.take_back(set);
         done
     }
 

@@ -1,8 +1,8 @@
 //! Telling whoever started the machine, and answering who asks.
 
 use super::console::thread;
-use crate::control::{Answer, Request, Told, hear, say};
-use std::io::BufReader;
+use crate::control::{Answer, Request, Told, receive, say};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
@@ -36,6 +36,8 @@ impl Starter {
 pub struct Asked {
     /// What.
     pub request: Request,
+    /// The files that came with it.
+    pub files: Vec<OwnedFd>,
     /// Where.
     pub answer: Sender<Answer>,
 }
@@ -50,8 +52,8 @@ pub fn listen(
 ) -> std::io::Result<()> {
     thread("control", move || {
         for stream in listener.incoming().flatten() {
-            let request = match hear(&mut BufReader::new(&stream)) {
-                Ok(Some(request)) => request,
+            let (request, files) = match receive(&stream) {
+                Ok(Some(received)) => received,
                 Ok(None) => continue,
                 Err(e) => {
                     let error = Some(format!("not a request: {e}"));
@@ -60,7 +62,7 @@ pub fn listen(
                 }
             };
             let (answer, answered) = channel();
-            give(Asked { request, answer });
+            give(Asked { request, files, answer });
             if let Ok(answer) = answered.recv() {
                 let _ = say(&stream, &answer);
             }
