@@ -4,5 +4,11 @@
 //! there as long as the machine runs. Inside there is an init, where the guest has none of its own, and an agent at the
 //! other end of the line. Both are this program, so that nothing must be installed in a guest.
 
+pub mod cli;
+pub mod client;
+pub mod failure;
 pub mod guest;
 pub mod line;
+mod sys;
+
+pub use failure::{Result, VmError};

@@ -1,7 +1,5 @@
 //! The program `stead-vm`.
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    ExitCode::FAILURE
+fn main() -> std::process::ExitCode {
+    stead_vm::cli::main()
 }
