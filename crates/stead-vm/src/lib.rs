@@ -6,11 +6,17 @@
 
 pub mod accel;
 pub mod args;
+pub mod cli;
+pub mod client;
 pub mod control;
+pub mod failure;
 pub mod files;
 pub mod guest;
 pub mod keep;
 pub mod line;
 pub mod qmp;
 pub mod spec;
+mod sys;
 mod tsc;
+
+pub use failure::{Result, VmError};

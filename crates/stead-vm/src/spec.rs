@@ -1,5 +1,6 @@
 //! What a virtual machine is made of. The engine writes it; every path is one that the keeper sees.
 
+use crate::guest::config::Config;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -37,9 +38,9 @@ pub struct Vm {
     /// Memory to go on from, as [`crate::control::Request::Snapshot`] wrote it.
     #[serde(default)]
     pub resume: Option<PathBuf>,
-    /// What the agent inside is told about its machine (JSON of [`crate::guest::Config`]); `None`: no agent is expected.
+    /// What the agent inside is told about its machine; `None`: no agent is expected.
     #[serde(default)]
-    pub config: Option<serde_json::Value>,
+    pub config: Option<Config>,
     /// A screen.
     #[serde(default)]
     pub screen: Option<Screen>,

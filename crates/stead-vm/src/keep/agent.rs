@@ -1,25 +1,108 @@
 //! What the keeper has of the agent inside.
-use std::io;
+
+use super::console::thread;
+use crate::client;
+use crate::files::AGENT;
+use crate::guest::config::Config;
+use crate::line::host::{Keeper, relay};
+use crate::line::spoken::Request;
+use crate::{Result, VmError};
+use rustix::rand::{GetRandomFlags, getrandom};
+use std::fmt::Write as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// How long an agent that is there may take to answer.
+const SOON: Duration = Duration::from_secs(5);
+/// How long writing everything to the disks may take.
+const SETTLE: Duration = Duration::from_secs(20);
+
+/// Carries the line until QEMU ends. `there` is told whenever the agent takes requests.
+///
+/// # Errors
+/// If there is no thread for it.
 pub fn carry(
-    _line: UnixStream,
-    _door: UnixListener,
-    _config: Option<serde_json::Value>,
-    _there: impl Fn() + Send + 'static,
-) -> io::Result<()> {
-    Ok(())
+    line: UnixStream,
+    door: UnixListener,
+    config: Option<Config>,
+    there: impl Fn() + Send + 'static,
+) -> std::io::Result<()> {
+    thread("line", move || {
+        let mut keeper = Ours { config: config.unwrap_or_default(), there };
+        if let Err(e) = relay(&line, &door, &mut keeper) {
+            eprintln!("stead-vm: {e}");
+        }
+    })
 }
-pub fn down(_folder: &Path) -> io::Result<()> {
-    Err(io::Error::other(""))
+
+struct Ours<F> {
+    config: Config,
+    there: F,
 }
-pub fn answers(_folder: &Path) -> bool {
-    false
+
+impl<F: Fn()> Keeper for Ours<F> {
+    fn config(&mut self) -> Config {
+        fresh(self.config.clone())
+    }
+
+    fn ready(&mut self) {
+        (self.there)();
+    }
 }
-pub fn freeze(_folder: &Path) -> io::Result<()> {
-    Err(io::Error::other(""))
+
+/// With the time as it is, and random bytes that nobody had before.
+fn fresh(mut config: Config) -> Config {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    config.clock_ms = Some(since.map_or(0, |since| since.as_millis() as u64));
+    let mut bytes = [0u8; 32];
+    if getrandom(&mut bytes, GetRandomFlags::empty()).is_ok() {
+        config.seed = Some(bytes.iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        }));
+    }
+    config
 }
-pub fn thaw(_folder: &Path) -> io::Result<()> {
-    Err(io::Error::other(""))
+
+/// Tells a guest that goes on from kept memory who it is now, and what time.
+///
+/// # Errors
+/// If its agent does not do it.
+pub fn become_again(folder: &Path, config: &Config) -> Result<()> {
+    let config = Box::new(fresh(config.clone()));
+    ask(folder, &Request::Identity { config }, SETTLE)
+}
+
+/// Asks the guest to shut down.
+///
+/// # Errors
+/// If nobody answers.
+pub fn down(folder: &Path) -> Result<()> {
+    ask(folder, &Request::Down, SOON)
+}
+
+/// Whether anybody answers.
+pub fn answers(folder: &Path) -> bool {
+    ask(folder, &Request::Ping, SOON).is_ok()
+}
+
+/// Has everything written to the disks, and nobody write.
+///
+/// # Errors
+/// If it could not be done.
+pub fn freeze(folder: &Path) -> Result<()> {
+    ask(folder, &Request::Freeze, SETTLE)
+}
+
+/// Lets everybody write again.
+///
+/// # Errors
+/// If it could not be done; it is after a while by itself.
+pub fn thaw(folder: &Path) -> Result<()> {
+    ask(folder, &Request::Thaw, SETTLE)
+}
+
+fn ask(folder: &Path, request: &Request, limit: Duration) -> Result<()> {
+    client::ask(&folder.join(AGENT), request, Some(limit)).map_err(|e| VmError::refused(e.to_string()))
 }

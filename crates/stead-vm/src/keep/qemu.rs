@@ -95,6 +95,8 @@ struct Keeper<'a> {
     orderly: bool,
     /// Whether everything was on disk at the last snapshot.
     quiesced: bool,
+    /// Whether it goes on from kept memory, and thinks it is who it was then.
+    old: bool,
 }
 
 impl<'a> Keeper<'a> {
@@ -173,6 +175,7 @@ impl<'a> Keeper<'a> {
                 full: false,
                 orderly: false,
                 quiesced: false,
+                old: vm.resume.is_some(),
             },
             Err(e) => return Err(io::Error::other(said(vm).unwrap_or_else(|| e.to_string()))),
         };
@@ -202,7 +205,7 @@ impl<'a> Keeper<'a> {
                 Happened::Qmp(Some(event)) => self.event(&event),
                 // Its end follows.
                 Happened::Qmp(None) => {}
-                Happened::Agent => starter.done(&Told::Ready),
+                Happened::Agent => self.agent(starter),
                 Happened::Panicked(why) => self.panic(why),
                 Happened::Asked(asked) => {
                     let answer = self.answer(&asked.request, &asked.files);
@@ -258,18 +261,31 @@ impl<'a> Keeper<'a> {
         }
     }
 
+    fn agent(&mut self, starter: &mut Starter) {
+        if let (Some(config), true) = (&self.vm.config, self.old) {
+            self.old = false;
+            if let Err(e) = agent::become_again(&self.vm.folder, config) {
+                // With another's name and an old clock it is not what was asked for.
+                self.panicked = Some(format!("it did not take its identity: {e}"));
+                let _ = self.qmp.ask("quit", &Value::Null);
+                return;
+            }
+        }
+        starter.done(&Told::Ready);
+    }
+
     fn panic(&mut self, why: String) {
         // Anybody inside can write such a line to the console; a kernel that panicked answers nothing.
         if self.vm.config.is_some() && agent::answers(&self.vm.folder) {
             return;
         }
-        self.panicked = Some(why);
+        self.panicked = Some(format!("its kernel panicked: {why}"));
         let _ = self.qmp.ask("quit", &Value::Null);
     }
 
     fn ended(&self, status: ExitStatus) -> Ended {
         let why = if let Some(why) = &self.panicked {
-            format!("its kernel panicked: {why}")
+            why.clone()
         } else if let Some(signal) = status.signal() {
             format!("QEMU was killed by signal {signal}")
         } else if !status.success() {

@@ -1,0 +1,49 @@
+//! Asking the agent of a machine something, on the socket of its keeper.
+
+mod exec;
+
+pub use exec::{NOT_ENTERED, exec};
+
+use crate::failure::{Result, Tried, VmError};
+use crate::line::spoken::{Answer, Request, read_line, write_line};
+use rustix::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+/// Asks, and waits for the answer; for `limit` at most, if there is one. What cannot be done is an error.
+///
+/// # Errors
+/// If nobody answers in time, or what is asked cannot be done.
+pub fn ask(socket: &Path, request: &Request, limit: Option<Duration>) -> Result<()> {
+    let (_, answer) = begin(socket, request, limit)?;
+    answer.error.map_or(Ok(()), |why| Err(VmError::Refused(why)))
+}
+
+/// Connects to `port` inside: on 127.0.0.1, or else on the machine's own address.
+///
+/// # Errors
+/// If nobody listens there, or the agent cannot be reached.
+pub fn connect(socket: &Path, port: u16) -> Result<OwnedFd> {
+    let (stream, answer) = begin(socket, &Request::Connect { port }, None)?;
+    match answer.error {
+        None => Ok(stream.into()),
+        Some(why) => Err(VmError::Refused(why)),
+    }
+}
+
+/// Asks, and returns the stream that follows the answer.
+fn begin(
+    socket: &Path,
+    request: &Request,
+    limit: Option<Duration>,
+) -> Result<(UnixStream, Answer)> {
+    let mut stream = UnixStream::connect(socket)
+        .tried(|| format!("{}: the machine's agent", socket.display()))?;
+    stream.set_read_timeout(limit).tried(|| "the machine's agent")?;
+    // Whoever waits for the line sees its end when it reads.
+    let written = write_line(&mut stream, request);
+    let answer = read_line(&mut stream).map_err(|e| written.err().unwrap_or(e))?;
+    stream.set_read_timeout(None).tried(|| "the machine's agent")?;
+    Ok((stream, answer))
+}

@@ -1,0 +1,39 @@
+//! The agent in a guest whose first process is systemd: a unit that is there for as long as the machine runs.
+
+use crate::failure::{Result, Tried};
+use std::os::unix::fs::symlink;
+
+const UNITS: &str = "/run/systemd/system";
+const NAME: &str = "stead-agent.service";
+
+/// What it starts stays when it is started again: sessions do not depend on it.
+const UNIT: &str = "\
+[Unit]
+Description=Stead's agent in this machine
+DefaultDependencies=no
+After=local-fs.target systemd-tmpfiles-setup.service
+Before=ssh.service sshd.service shutdown.target
+Conflicts=shutdown.target
+
+[Service]
+ExecStart=/run/stead/bin/stead-vm agent
+Restart=always
+RestartSec=1
+KillMode=process
+OOMScoreAdjust=-900
+TasksMax=infinity
+LimitNOFILE=1048576
+Delegate=yes
+
+[Install]
+WantedBy=sysinit.target
+";
+
+/// Puts it where systemd finds it at its start.
+pub fn put_unit() -> Result<()> {
+    let wants = format!("{UNITS}/sysinit.target.wants");
+    std::fs::create_dir_all(&wants).tried(|| &wants)?;
+    let unit = format!("{UNITS}/{NAME}");
+    std::fs::write(&unit, UNIT).tried(|| &unit)?;
+    symlink(&unit, format!("{wants}/{NAME}")).tried(|| &wants)
+}

@@ -1,0 +1,82 @@
+//! What the kernel is to have before anything else: its file systems, the modules that were packed.
+
+use crate::failure::{Result, Tried};
+use crate::guest::place;
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, mount};
+use std::ffi::CString;
+use std::fs::File;
+
+/// The list of modules, one path a line, in the order in which they are loaded.
+const MODULES: &str = "/modules";
+
+/// Mounts `kind` at the folder `at`, which is made. One that is mounted already is fine.
+fn put(kind: &str, at: &str, flags: MountFlags, options: &str) -> Result<()> {
+    place::make(at)?;
+    let options = CString::new(options).expect("no zero byte");
+    match mount(kind, at, kind, flags, &*options) {
+        Ok(()) | Err(Errno::BUSY) => Ok(()),
+        Err(e) => Err(e).tried(|| format!("mounting {kind} at {at}")),
+    }
+}
+
+const NO: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
+
+/// What is needed before the root is there; it moves to the root then.
+pub fn first() -> Result<()> {
+    put("proc", "/proc", NO, "")?;
+    put("sysfs", "/sys", NO, "")?;
+    put("devtmpfs", "/dev", MountFlags::NOSUID, "mode=755")?;
+    put("tmpfs", "/run", MountFlags::NOSUID | MountFlags::NODEV, "mode=755")
+}
+
+/// What a guest has where nobody else mounts it.
+pub fn rest() -> Result<()> {
+    put("devpts", "/dev/pts", MountFlags::NOSUID | MountFlags::NOEXEC, "mode=620,ptmxmode=666,gid=5")?;
+    put("tmpfs", "/dev/shm", MountFlags::NOSUID | MountFlags::NODEV, "mode=1777")?;
+    put("tmpfs", "/tmp", MountFlags::NOSUID | MountFlags::NODEV, "mode=1777")?;
+    // Not every kernel has these, and nothing here needs them.
+    let _ = put("mqueue", "/dev/mqueue", NO, "");
+    let _ = put("cgroup2", "/sys/fs/cgroup", NO, "nsdelegate");
+    for (name, target) in [
+        ("fd", "/proc/self/fd"),
+        ("stdin", "/proc/self/fd/0"),
+        ("stdout", "/proc/self/fd/1"),
+        ("stderr", "/proc/self/fd/2"),
+    ] {
+        let _ = std::os::unix::fs::symlink(target, format!("/dev/{name}"));
+    }
+    // As systemd has it, and containers expect it.
+    for (name, value) in [
+        ("net/ipv4/ping_group_range", "0 2147483647"),
+        ("net/ipv4/ip_forward", "1"),
+        ("fs/inotify/max_user_instances", "1024"),
+        ("fs/inotify/max_user_watches", "524288"),
+        ("vm/max_map_count", "1048576"),
+        ("kernel/pid_max", "4194304"),
+    ] {
+        let _ = std::fs::write(format!("/proc/sys/{name}"), value);
+    }
+    for controllers in ["+cpu", "+memory", "+io", "+pids", "+cpuset"] {
+        let _ = std::fs::write("/sys/fs/cgroup/cgroup.subtree_control", controllers);
+    }
+    Ok(())
+}
+
+/// Loads the modules that were packed.
+pub fn load_modules() -> Result<()> {
+    let Ok(list) = std::fs::read_to_string(MODULES) else { return Ok(()) };
+    for path in list.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let file = File::open(path).tried(|| path)?;
+        let compressed = [".xz", ".zst", ".gz"].iter().any(|end| path.ends_with(end));
+        // MODULE_INIT_COMPRESSED_FILE
+        let flags = if compressed { 4 } else { 0 };
+        match rustix::system::finit_module(&file, c"", flags) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            // The processor has not what it is for.
+            Err(Errno::NODEV) => {}
+            Err(e) => return Err(e).tried(|| format!("loading {path}")),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! The keys by which a machine is known to those who log in. An image has none, nor has a clone.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Makes them where there are none and somebody can log in.
+pub fn make() {
+    let has = std::fs::read_dir("/etc/ssh").is_ok_and(|entries| {
+        entries.filter_map(|entry| entry.ok()).any(|entry| {
+            let name = entry.file_name();
+            name.as_encoded_bytes().starts_with(b"ssh_host_")
+                && name.as_encoded_bytes().ends_with(b"_key")
+        })
+    });
+    if !has && Path::new("/usr/sbin/sshd").exists() {
+        let made = Command::new("/usr/bin/ssh-keygen").arg("-A").stdout(Stdio::null()).status();
+        if !made.is_ok_and(|status| status.success()) {
+            super::say("the machine's ssh keys could not be made");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The first process of a light guest: it takes in the dead, has the agent run, and turns the machine off when it is told to.
+
+use crate::guest::{AGENT, SELF, keys, root, say};
+use crate::sys;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
+use rustix::process::{Pid, WaitOptions, wait};
+use rustix::system::{RebootCommand, reboot};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+/// By this signal it is told to turn the machine off.
+pub const TURN_OFF: i32 = libc::SIGUSR2;
+/// How long everybody has to end after SIGTERM.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long after its start an agent that has ended is started again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Runs as the first process. Does not return.
+pub fn run() -> ExitCode {
+    if std::process::id() != 1 {
+        eprintln!("stead-vm: this is for the first process of a machine");
+        return ExitCode::from(2);
+    }
+    let signals = [libc::SIGCHLD, TURN_OFF, libc::SIGTERM, libc::SIGINT];
+    sys::block(&signals);
+    let arrivals = match sys::signal_fd(&signals) {
+        Ok(arrivals) => arrivals,
+        Err(e) => {
+            say(&format!("the first process cannot wait for signals: {e}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    // Nobody waits for the machine because of these.
+    std::thread::spawn(keys::make);
+    let mut agent = Agent::start();
+    loop {
+        let limit = agent.due();
+        wait_for(&arrivals, limit);
+        while let Some(signal) = sys::read_signal(&arrivals) {
+            if signal.number != libc::SIGCHLD {
+                turn_off(&arrivals);
+            }
+        }
+        reap(|pid| agent.has_ended(pid));
+        if agent.due() == Some(Duration::ZERO) {
+            agent = Agent::start();
+        }
+    }
+}
+
+/// The agent, which is there as long as the machine.
+struct Agent {
+    /// `None`: it has ended.
+    pid: Option<i32>,
+    started: Instant,
+}
+
+impl Agent {
+    fn start() -> Self {
+        let child = Command::new(SELF).arg(AGENT).env_clear().spawn();
+        if let Err(e) = &child {
+            say(&format!("the agent cannot be started: {e}"));
+        }
+        // Its end is seen with everybody else's.
+        Agent { pid: child.ok().map(|child| child.id() as i32), started: Instant::now() }
+    }
+
+    fn has_ended(&mut self, pid: i32) {
+        if self.pid == Some(pid) {
+            self.pid = None;
+        }
+    }
+
+    /// In how long it is to be started.
+    fn due(&self) -> Option<Duration> {
+        self.pid.is_none().then(|| PAUSE.saturating_sub(self.started.elapsed()))
+    }
+}
+
+fn wait_for(arrivals: &OwnedFd, limit: Option<Duration>) {
+    let limit = limit.map(|limit| Timespec {
+        tv_sec: limit.as_secs() as i64,
+        tv_nsec: i64::from(limit.subsec_nanos()),
+    });
+    let _ = poll(&mut [PollFd::new(arrivals, PollFlags::IN)], limit.as_ref());
+}
+
+fn reap(mut each: impl FnMut(i32)) {
+    while let Ok(Some((pid, _))) = wait(WaitOptions::NOHANG) {
+        each(Pid::as_raw(Some(pid)));
+    }
+}
+
+/// Ends everybody, writes the disks, and turns the machine off.
+fn turn_off(arrivals: &OwnedFd) -> ! {
+    let deadline = Instant::now() + GRACE;
+    let _ = sys::kill(-1, false, libc::SIGTERM);
+    let _ = sys::kill(-1, false, libc::SIGCONT);
+    loop {
+        reap(|_| {});
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() || !others() {
+            break;
+        }
+        // One whose parent is not this process ends without a word to it.
+        wait_for(arrivals, Some(left.min(Duration::from_millis(20))));
+        while sys::read_signal(arrivals).is_some() {}
+    }
+    let _ = sys::kill(-1, false, libc::SIGKILL);
+    root::leave();
+    end()
+}
+
+/// Turns the machine off, or has it begin anew where it cannot be turned off: its keeper takes that for the same.
+pub fn end() -> ! {
+    if std::fs::exists("/sys/firmware/acpi/tables").unwrap_or(false) {
+        let _ = reboot(RebootCommand::PowerOff);
+    }
+    let _ = reboot(RebootCommand::Restart);
+    std::process::exit(1)
+}
+
+/// Whether there is another process that is not the kernel's.
+fn others() -> bool {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return false };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
+        // The kernel's own have no program, nor have the dead.
+        .any(|pid| pid > 1 && std::fs::read_link(format!("/proc/{pid}/exe")).is_ok())
+}
