@@ -6,6 +6,7 @@
 mod binds;
 pub mod cgroup;
 pub mod cli;
+mod descriptors;
 mod devices;
 pub mod enter;
 mod failure;

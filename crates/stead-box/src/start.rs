@@ -16,12 +16,12 @@ use crate::process::{
 use crate::share::Share;
 use crate::spec::{Ids, Running, Spec};
 use crate::tenant::{self, Ready};
-use crate::{kernel, sys, userns};
+use crate::{descriptors, kernel, sys, userns};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::process::{chdir, setsid};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use std::fs::File;
-use std::io::{BufRead, BufReader, PipeReader, Read, Write, pipe};
+use std::io::{Read, Write, pipe};
 use std::os::unix::net::UnixStream;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -31,6 +31,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// # Errors
 /// What could not be made, and why. Nothing is left behind then.
 pub fn start(spec: &Spec) -> Result<Running> {
+    if spec.main.is_none() && spec.net.as_ref().is_some_and(|net| net.tap.is_some()) {
+        return Err(BoxError::refused("a tap device is for a main program, and there is none"));
+    }
     if !spec.run.is_absolute() {
         return Err(BoxError::refused(format!("{}: not an absolute path", spec.run.display())));
     }
@@ -176,9 +179,8 @@ fn make(spec: &Spec, group: &Group) -> Result<Running> {
     }
     write_run(&spec.run, &running)?;
     let gone = match (&spec.main, opened) {
-        (Some(main), Some(opened)) => {
-            Ready::new(spec, main, opened, None).and_then(|ready| ready.go(&mut ours))
-        }
+        (Some(main), Some(opened)) => Ready::new(spec, main, opened, net.and_then(|net| net.tap))
+            .and_then(|ready| ready.go(&mut ours)),
         _ => ours.write_all(tenant::GO).tried(|| "the first process inside"),
     };
     if let Err(e) = gone {
@@ -213,7 +215,10 @@ fn hear(first: &mut UnixStream) -> Result<String> {
 struct Server {
     pid: i32,
     pidfd: OwnedFd,
-    output: PipeReader,
+    /// What it says, and hands over.
+    output: UnixStream,
+    /// The tap device, once it is ready.
+    tap: Option<OwnedFd>,
 }
 
 impl Server {
@@ -233,7 +238,7 @@ impl Server {
         let log = File::create(&log).tried(|| log.display())?;
         let places = Places::open_for_net(group.folders())?;
         let (asked, mut input) = pipe().tried(say)?;
-        let (output, answers) = pipe().tried(say)?;
+        let (output, answers) = UnixStream::pair().tried(say)?;
         let Some(process) = sys::clone(0, places.second()).tried(say)? else {
             let why = dup2_stderr(&log).tried(say).and_then(|()| {
                 places.join_first()?;
@@ -252,16 +257,22 @@ impl Server {
         let pidfd = process.pidfd.try_clone().tried(say)?;
         processes.0.push((process.pid, process.pidfd));
         input.write_all(&text).tried(say)?;
-        Ok(Server { pid: process.pid, pidfd, output })
+        Ok(Server { pid: process.pid, pidfd, output, tap: None })
     }
 
     /// Waits until there is a network. What does not hold in it.
     fn wait_ready(&mut self) -> Result<Vec<String>> {
-        let mut line = String::new();
-        BufReader::new(&mut self.output)
-            .read_line(&mut line)
-            .tried(|| "the process that serves the network")?;
-        let said: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+        let (mut line, mut fds) = (Vec::new(), Vec::new());
+        let mut buffer = [0u8; 4096];
+        while !line.ends_with(b"\n") {
+            match descriptors::receive(&self.output, &mut buffer, &mut fds) {
+                Ok(0) => break,
+                Ok(len) => line.extend(&buffer[..len]),
+                Err(e) => return Err(e).tried(|| "the process that serves the network"),
+            }
+        }
+        self.tap = fds.pop();
+        let said: serde_json::Value = serde_json::from_slice(&line).unwrap_or_default();
         if said["ready"] == true {
             let notes = said["notes"].as_array().into_iter().flatten();
             return Ok(notes.filter_map(|note| note.as_str().map(str::to_owned)).collect());

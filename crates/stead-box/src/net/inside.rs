@@ -1,7 +1,6 @@
 //! The thread that lives in the sandbox's network: it lays the ground there and makes sockets for the other.
 
-use super::ground;
-use super::{Error, sys};
+use super::{Error, ground, sys};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 use rustix::thread::UnshareFlags;
@@ -21,8 +20,18 @@ pub struct Doors {
     pub datagrams: OwnedFd,
     /// Sends packets from any address.
     pub raw: OwnedFd,
-    /// Listeners of the host's ports.
+    /// Listeners of the host's ports; a virtual machine's come to the door.
     pub host_ports: Vec<(u16, OwnedFd)>,
+}
+
+/// What a namespace is made for.
+pub struct For<'a> {
+    /// The address of what is inside.
+    pub own: Ipv4Addr,
+    /// Ports of the host.
+    pub host_ports: &'a [u16],
+    /// It is a virtual machine.
+    pub guest: bool,
 }
 
 enum Make {
@@ -84,10 +93,17 @@ impl Maker {
     }
 }
 
-/// Moves the calling thread into a network namespace of its own and makes it the sandbox's.
-pub fn enter(own: Ipv4Addr, host_ports: &[u16]) -> Result<Doors, Error> {
+/// Moves the calling thread into a network namespace of its own and makes it the sandbox's. With the tap device of a
+/// virtual machine.
+pub fn enter(what: &For<'_>) -> Result<(Doors, Option<OwnedFd>), Error> {
     sys::unshare(UnshareFlags::NEWNET).map_err(Error::start("make a network namespace"))?;
-    ground::lay(own, DOOR).map_err(Error::start("set up the network namespace"))?;
+    let ready = Error::start("set up the network namespace");
+    let (tap, host_ports) = if what.guest {
+        (Some(ground::lay_for_guest(what.own, DOOR).map_err(ready)?.device), &[][..])
+    } else {
+        ground::lay(what.own, DOOR).map_err(ready)?;
+        (None, what.host_ports)
+    };
     let host_ports = host_ports
         .iter()
         .map(|port| {
@@ -97,7 +113,7 @@ pub fn enter(own: Ipv4Addr, host_ports: &[u16]) -> Result<Doors, Error> {
         })
         .collect::<Result<_, _>>()?;
     doors()
-        .map(|(streams, datagrams, raw)| Doors { streams, datagrams, raw, host_ports })
+        .map(|(streams, datagrams, raw)| (Doors { streams, datagrams, raw, host_ports }, tap))
         .map_err(Error::start("open the door of the network namespace"))
 }
 

@@ -18,18 +18,28 @@ mod privileges;
 mod rules;
 mod serve;
 mod sys;
+mod table;
+mod tap;
 
 pub(crate) use sys::take_fd;
 
-use crate::spec;
+use crate::{descriptors, spec};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The name server for `/etc/resolv.conf` inside. Any address would do: whoever asks, we answer.
 pub const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(10, 90, 255, 253);
+
+/// The address of the gateway of every virtual machine: the one next to it that answers, and that connections into it
+/// come from.
+pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 90, 255, 254);
+
+/// The gateway's hardware address: always the same, so that a machine whose memory was kept finds it again.
+pub const GATEWAY_MAC: [u8; 6] = [0x02, 0x00, 10, 90, 255, 254];
 
 /// The socket in a run folder that is asked for connections; see [`client`].
 pub const SOCKET: &str = "net.sock";
@@ -91,33 +101,46 @@ impl Error {
 
 /// The program `stead-box net`: reads a [`NetSetup`] from its standard input, serves until descriptor 3 ends.
 ///
-/// Prints `{"ready":true,"notes":[…]}`, the notes being what does not hold here, or `{"error":"…"}`, and closes its standard output.
+/// Prints `{"ready":true,"notes":[…]}`, the notes being what does not hold here, or `{"error":"…"}`, and closes its standard
+/// output. Where there is to be a tap device, its descriptor goes with the line: standard output must be a socket then.
 pub fn run() -> ExitCode {
     let lifeline = !std::env::args().any(|argument| argument == "--no-lifeline");
     match start(lifeline) {
-        Ok((maker, notes)) => {
-            say(&serde_json::json!({ "ready": true, "notes": notes }));
+        Ok(Served { maker, notes, tap }) => {
+            say(&serde_json::json!({ "ready": true, "notes": notes }), tap.as_ref());
+            drop(tap);
             maker.serve();
             ExitCode::SUCCESS
         }
         Err(error) => {
-            say(&serde_json::json!({ "error": error.to_string() }));
+            say(&serde_json::json!({ "error": error.to_string() }), None);
             ExitCode::FAILURE
         }
     }
 }
 
-fn say(line: &serde_json::Value) {
+fn say(line: &serde_json::Value, tap: Option<&OwnedFd>) {
     let mut out = io::stdout();
-    let _ = writeln!(out, "{line}");
-    let _ = out.flush();
+    if let Some(tap) = tap {
+        let _ = descriptors::send(&out, format!("{line}\n").as_bytes(), &[tap.as_fd()]);
+    } else {
+        let _ = writeln!(out, "{line}");
+        let _ = out.flush();
+    }
     // Whoever reads sees the end; the number stays taken, so that no socket gets it.
     if let Ok((_, nowhere)) = rustix::pipe::pipe() {
         let _ = rustix::stdio::dup2_stdout(&nowhere);
     }
 }
 
-fn start(with_lifeline: bool) -> Result<(inside::Maker, Vec<&'static str>), Error> {
+/// A network that is served.
+struct Served {
+    maker: inside::Maker,
+    notes: Vec<&'static str>,
+    tap: Option<OwnedFd>,
+}
+
+fn start(with_lifeline: bool) -> Result<Served, Error> {
     sys::one_heap();
     let lifeline = if with_lifeline { Some(take_fd(3).ok_or(Error::Lifeline)?) } else { None };
     let mut text = String::new();
@@ -131,19 +154,17 @@ fn start(with_lifeline: bool) -> Result<(inside::Maker, Vec<&'static str>), Erro
     }
     let outside = outside::prepare(&setup, lifeline)?;
     privileges::be_spared();
-    let closed =
-        privileges::close_files(&setup.run).map_err(Error::start("close the file system"))?;
-    let notes = if closed { vec![] } else { vec![OPEN_FILES] };
 
     let (inside, maker) = inside::pair();
     let (give, doors) = std::sync::mpsc::channel();
     let (done, begun) = std::sync::mpsc::channel();
     let (own, host_ports) = (setup.net.address, setup.net.host_ports.clone());
+    let (guest, run) = (setup.net.tap.is_some(), setup.run.clone());
     // This one stays in the host's network namespace: it is made before we leave it.
     let server = move || {
-        let result = privileges::drop_capabilities().map_err(Error::start("give up capabilities"));
+        let result = confine(&setup.run);
         let Ok(doors) = doors.recv() else { return };
-        match result.and_then(|()| serve::Server::new(setup, rules, outside, inside, doors)) {
+        match result.and_then(|_| serve::Server::new(setup, rules, outside, inside, doors)) {
             Ok(server) => {
                 let _ = done.send(Ok(()));
                 server.run();
@@ -158,10 +179,17 @@ fn start(with_lifeline: bool) -> Result<(inside::Maker, Vec<&'static str>), Erro
         .stack_size(256 * 1024)
         .spawn(server)
         .map_err(Error::start("start a thread"))?;
-    let doors = inside::enter(own, &host_ports)?;
-    privileges::drop_capabilities().map_err(Error::start("give up capabilities"))?;
+    let (doors, tap) = inside::enter(&inside::For { own, host_ports: &host_ports, guest })?;
+    let notes = if confine(&run)? { vec![] } else { vec![OPEN_FILES] };
     let _ = give.send(doors);
     begun.recv().unwrap_or(Err(Error::Lifeline))?;
     sys::trim_memory();
-    Ok((maker, notes))
+    Ok(Served { maker, notes, tap })
+}
+
+/// Gives up what this thread needs no more. Whether the kernel can close files.
+fn confine(run: &Path) -> Result<bool, Error> {
+    let closed = privileges::close_files(run).map_err(Error::start("close the file system"))?;
+    privileges::drop_capabilities().map_err(Error::start("give up capabilities"))?;
+    Ok(closed)
 }

@@ -15,8 +15,8 @@ pub fn own_users() -> io::Result<()> {
     std::fs::write("/proc/self/gid_map", format!("0 {group} 1"))
 }
 
-/// No more files than the run folder's and the name servers' list, and no program with more rights; for this thread
-/// and those that it starts. Whether the kernel can close files.
+/// No more files than the run folder's and the name servers' list, and no program with more rights; for this thread.
+/// Whether the kernel can close files.
 pub fn close_files(run: &Path) -> io::Result<bool> {
     rustix::thread::set_no_new_privs(true)?;
     // The list of name servers is often a link into /run; its folder, since the file is replaced when it changes.

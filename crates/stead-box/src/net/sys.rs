@@ -120,6 +120,25 @@ fn plain(address: libc::sockaddr_in) -> SocketAddrV4 {
     )
 }
 
+/// Makes `device`, `/dev/net/tun` just opened, a tap with this name in the network namespace of the calling thread: frames
+/// with the header of virtio before them. The number of its interface.
+pub fn make_tap(device: &OwnedFd, name: &str) -> io::Result<u32> {
+    // SAFETY: an ifreq of zeroes is valid; the name is shorter than its place and ends with a zero.
+    let index = unsafe {
+        let mut request: libc::ifreq = std::mem::zeroed();
+        for (to, from) in request.ifr_name.iter_mut().zip(name.as_bytes()) {
+            *to = *from as libc::c_char;
+        }
+        let flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+        request.ifr_ifru.ifru_flags = flags as libc::c_short;
+        if libc::ioctl(device.as_raw_fd(), libc::TUNSETIFF as _, &raw const request) == -1 {
+            return Err(io::Error::last_os_error());
+        }
+        libc::if_nametoindex(request.ifr_name.as_ptr())
+    };
+    if index == 0 { Err(io::Error::last_os_error()) } else { Ok(index) }
+}
+
 const READ_FILE: u64 = 1 << 2;
 const READ_DIR: u64 = 1 << 3;
 /// Every right to files that the first Landlock knew.

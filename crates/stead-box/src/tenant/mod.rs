@@ -5,18 +5,14 @@
 pub mod inside;
 mod log;
 
+use crate::descriptors;
 use crate::enter::{plain_environment, set};
 use crate::failure::{BoxError, Result, Tried};
 use crate::spec::{MAIN_LOG, Main, Spec};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
-};
 use serde::{Deserialize, Serialize};
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::mem::MaybeUninit;
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::UnixStream;
@@ -28,8 +24,6 @@ pub const GO: &[u8] = b"g";
 const GO_WITH_MAIN: &[u8] = b"m";
 /// More devices than anybody wants.
 const MOST_DEVICES: usize = 32;
-/// All descriptors: the log, the tap, the devices.
-const MOST: usize = MOST_DEVICES + 2;
 
 /// The main program, as it is told to the first process.
 #[derive(Serialize, Deserialize)]
@@ -119,12 +113,8 @@ impl Ready {
     /// Lets the first process go, and waits until it has executed the main program.
     pub fn go(self, first: &mut UnixStream) -> Result<()> {
         let say = || "the first process inside";
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
         let fds: Vec<_> = self.fds.iter().map(AsFd::as_fd).collect();
-        control.push(SendAncillaryMessage::ScmRights(&fds));
-        sendmsg(&*first, &[IoSlice::new(GO_WITH_MAIN)], &mut control, SendFlags::NOSIGNAL)
-            .tried(say)?;
+        descriptors::send(&*first, GO_WITH_MAIN, &fds).tried(say)?;
         first.write_all(&self.told).and_then(|()| first.shutdown(Shutdown::Write)).tried(say)?;
         let mut said = String::new();
         match (first.read_to_string(&mut said), said.split_at_checked(1)) {
@@ -148,22 +138,9 @@ pub enum Word {
 /// Waits for the word. `None`: it never comes.
 pub fn hear(launcher: &mut UnixStream) -> Option<Word> {
     let mut word = [0u8; 1];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let received = recvmsg(
-        &*launcher,
-        &mut [IoSliceMut::new(&mut word)],
-        &mut control,
-        RecvFlags::CMSG_CLOEXEC,
-    )
-    .ok()?;
     let mut fds = Vec::new();
-    for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(sent) = message {
-            fds.extend(sent);
-        }
-    }
-    match &word[..received.bytes] {
+    let len = descriptors::receive(&*launcher, &mut word, &mut fds).ok()?;
+    match &word[..len] {
         GO => Some(Word::Alone),
         GO_WITH_MAIN => {
             let mut told = Vec::new();

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 use stead_file::declared::Egress;
 
-const WHO: [Who; 2] = [Who::Root, Who::User];
+const WHO: [Who; 3] = [Who::Root, Who::User, Who::Guest];
 
 fn http(host: &str) -> Vec<u8> {
     format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes()

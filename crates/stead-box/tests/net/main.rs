@@ -2,6 +2,7 @@
 //! network namespaces of its own; every address of that internet answers, so that what must not be reached would.
 
 mod attack;
+mod guest;
 mod internet;
 mod names;
 mod service;

@@ -1,20 +1,24 @@
 //! A host, an internet and sandboxes, each in a network namespace that is gone with the test.
 
+use super::guest::Guest;
 use super::internet::{self, Seen};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, IoSliceMut, Write};
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use stead_box::net::{NetSetup, log};
-use stead_box::spec::{Net, Peer};
+use stead_box::spec::{Net, Peer, Tap};
 use stead_file::declared::Egress;
 
 /// The host's address on the line to the internet.
@@ -119,11 +123,12 @@ fn again_as_root_of_own_users() {
     }
 }
 
-/// Root, or an ordinary user with a user namespace.
+/// Root, or an ordinary user with a user namespace; or a virtual machine of root's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Who {
     Root,
     User,
+    Guest,
 }
 
 /// A sandbox's network that is served.
@@ -132,6 +137,8 @@ pub struct Sandbox {
     pub lifeline: Option<OwnedFd>,
     pub run: PathBuf,
     pub net: Net,
+    /// Who plays the virtual machine.
+    pub guest: Option<Guest>,
 }
 
 pub fn net(egress: Egress) -> Net {
@@ -166,7 +173,10 @@ impl World {
     }
 
     #[allow(unsafe_code)]
-    pub fn try_sandbox(&self, who: Who, name: &str, net: Net) -> Result<Sandbox, String> {
+    pub fn try_sandbox(&self, who: Who, name: &str, mut net: Net) -> Result<Sandbox, String> {
+        if who == Who::Guest {
+            net.tap = Some(Tap::default());
+        }
         let run = self.run_folder(name);
         let _ = fs::remove_dir_all(&run);
         fs::create_dir(&run).expect("a folder");
@@ -182,7 +192,8 @@ impl World {
         // By a descriptor, since others may not walk to where it was built.
         let program = File::open(env!("CARGO_BIN_EXE_stead-box")).expect("stead-box");
         let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
-        command.arg("net").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let (said, says) = UnixStream::pair().expect("a pair of sockets");
+        command.arg("net").stdin(Stdio::piped()).stdout(OwnedFd::from(says));
         // In a user namespace of ours nobody else is there to become.
         let others =
             fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.contains("4294967295"));
@@ -203,41 +214,76 @@ impl World {
             });
         }
         let mut child = command.spawn().expect("stead-box");
+        drop(command);
         let mut stdin = child.stdin.take().expect("its input");
         stdin.write_all(&serde_json::to_vec(&setup).expect("json")).expect("written");
         drop(stdin);
-        let mut line = String::new();
-        let mut out = BufReader::new(child.stdout.take().expect("its output"));
-        out.read_line(&mut line).expect("a line");
-        let mut rest = String::new();
-        out.read_to_string(&mut rest).expect("the end of its output");
-        assert_eq!(rest, "");
+        let (line, tap) = all(&said);
+        assert_eq!(line.lines().count(), 1, "{line}");
         let said: serde_json::Value = serde_json::from_str(&line).expect("json");
         if said["ready"] == true {
-            return Ok(Sandbox { child, lifeline: Some(ours), run, net });
+            assert_eq!(tap.is_some(), who == Who::Guest);
+            let guest = tap.map(|tap| Guest::new(tap, net.address));
+            return Ok(Sandbox { child, lifeline: Some(ours), run, net, guest });
         }
         assert!(!child.wait().expect("its end").success());
         Err(said["error"].as_str().expect("an error").to_owned())
     }
 }
 
+/// All that is said, and the descriptor that comes with it.
+fn all(said: &UnixStream) -> (String, Option<OwnedFd>) {
+    let (mut line, mut fd) = (Vec::new(), None);
+    loop {
+        let mut buffer = [0; 4096];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut buffers = [IoSliceMut::new(&mut buffer)];
+        let len =
+            recvmsg(said, &mut buffers, &mut control, RecvFlags::CMSG_CLOEXEC).expect("said").bytes;
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(mut fds) = message {
+                fd = fds.next();
+            }
+        }
+        if len == 0 {
+            return (String::from_utf8(line).expect("text"), fd);
+        }
+        line.extend(&buffer[..len]);
+    }
+}
+
 impl Sandbox {
-    /// Does something in the sandbox's network.
+    /// Does something in the sandbox's network, or in the virtual machine's.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let space = File::open(format!("/proc/{}/ns/net", self.child.id())).expect("its namespace");
-        std::thread::scope(|scope| {
-            let thread = scope.spawn(|| {
-                rustix::thread::move_into_link_name_space(
-                    std::os::fd::AsFd::as_fd(&space),
-                    Some(LinkNameSpaceType::Network),
-                )
-                .expect("entered");
-                work()
-            });
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        match &self.guest {
+            Some(guest) => inside(&guest.space, work),
+            None => self.beside(work),
+        }
     }
 
+    /// Does something in the network namespace that is served.
+    pub fn beside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let space = File::open(format!("/proc/{}/ns/net", self.child.id())).expect("its namespace");
+        inside(&space, work)
+    }
+}
+
+fn inside<T: Send>(space: &File, work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            rustix::thread::move_into_link_name_space(
+                std::os::fd::AsFd::as_fd(space),
+                Some(LinkNameSpaceType::Network),
+            )
+            .expect("entered");
+            work()
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+impl Sandbox {
     pub fn socket(&self) -> PathBuf {
         self.run.join("net.sock")
     }

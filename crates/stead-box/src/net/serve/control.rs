@@ -4,17 +4,16 @@ use super::super::client::{LONGEST, Reply, Request, Stats, give};
 use super::super::dns::servers::Servers;
 use super::super::outside;
 use super::super::rules::Rules;
-use super::listen::{Kind, Listener, inside};
+use super::agent::{self, Answer, Place};
+use super::listen::{Kind, Listener};
 use super::slab::Key;
 use super::{Event, Server, Thing};
 use crate::spec::Net;
 use rustix::event::epoll;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, sockopt};
-use std::net::SocketAddrV4;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
-use std::vec::IntoIter;
 
 /// How long a visit may take.
 const LONG: Duration = Duration::from_secs(20);
@@ -26,8 +25,21 @@ const UNKNOWN: u32 = 65534;
 pub struct Visit {
     socket: OwnedFd,
     line: Vec<u8>,
-    /// A connection being made: the socket, the port, and where else to try.
-    connecting: Option<(OwnedFd, u16, IntoIter<SocketAddrV4>)>,
+    due: Instant,
+    /// A connection being made.
+    connecting: Option<Connecting>,
+}
+
+/// A connection being made into the sandbox.
+struct Connecting {
+    socket: OwnedFd,
+    port: u16,
+    /// Where else to try, the last first.
+    others: Vec<Place>,
+    /// It is the agent's to answer.
+    asking: bool,
+    /// When another place is tried, if there is one.
+    due: Instant,
 }
 
 type Kept = Option<Box<Visit>>;
@@ -46,7 +58,8 @@ impl Server {
         let key = self.things.reserve();
         if self.watch(&socket, key, 0) {
             self.remind(key, Instant::now() + LONG);
-            let visit = Visit { socket, line: Vec::new(), connecting: None };
+            let due = Instant::now() + LONG;
+            let visit = Visit { socket, line: Vec::new(), connecting: None, due };
             self.things.put(key, Thing::Visit(Box::new(visit)));
         } else {
             self.things.free(key);
@@ -56,7 +69,17 @@ impl Server {
     /// Something happened to a visit.
     pub(super) fn visit(&mut self, key: Key, mut visit: Box<Visit>, event: Event) -> Kept {
         if event.is_late() {
-            return None;
+            return match visit.connecting.take() {
+                Some(slow) if !slow.others.is_empty() && slow.due <= Instant::now() => {
+                    drop(slow.socket);
+                    self.visit_connect(key, visit, slow.port, slow.others)
+                }
+                Some(slow) if visit.due > Instant::now() => {
+                    visit.connecting = Some(slow);
+                    Some(visit)
+                }
+                _ => None,
+            };
         }
         if visit.connecting.is_some() {
             return self.visit_connected(key, visit, event);
@@ -92,9 +115,8 @@ impl Server {
             return say(&visit, &Reply { error: self.change(net).err(), ..Reply::default() });
         }
         if let Some(port) = request.connect {
-            let mut places = inside(self.setup.net.address, port).to_vec();
-            places.reverse();
-            return self.visit_connect(key, visit, port, places.into_iter());
+            let places = self.places(port);
+            return self.visit_connect(key, visit, port, places);
         }
         let stats = Stats {
             connections: self.count.flows,
@@ -111,13 +133,18 @@ impl Server {
         key: Key,
         mut visit: Box<Visit>,
         port: u16,
-        mut places: IntoIter<SocketAddrV4>,
+        mut others: Vec<Place>,
     ) -> Kept {
-        while let Some(place) = places.next() {
-            if let Ok(socket) = self.inside.connect(place)
+        while let Some(place) = others.pop() {
+            if let Ok(socket) = self.reach(place)
                 && self.watch(&socket, key, 1)
             {
-                visit.connecting = Some((socket, port, places));
+                let due = Instant::now() + agent::PATIENCE;
+                if !others.is_empty() {
+                    self.remind(key, due);
+                }
+                let asking = matches!(place, Place::Agent(_));
+                visit.connecting = Some(Connecting { socket, port, others, asking, due });
                 return Some(visit);
             }
         }
@@ -129,21 +156,27 @@ impl Server {
         if event.side != 1 {
             return if event.broken { None } else { Some(visit) };
         }
-        let (socket, port, places) = visit.connecting.take()?;
-        match sockopt::socket_error(&socket) {
-            Ok(Ok(())) if event.write && !event.broken => {
+        let connecting = visit.connecting.take()?;
+        let state = match sockopt::socket_error(&connecting.socket) {
+            _ if connecting.asking => agent::answer(&connecting.socket),
+            Ok(Ok(())) if event.write && !event.broken => Answer::Connected,
+            Ok(Ok(())) if !event.broken => Answer::Waits,
+            _ => Answer::Refused,
+        };
+        match state {
+            Answer::Connected => {
                 // It goes on elsewhere: its events are no more ours.
-                self.unwatch(&socket);
-                let _ = give(&visit.socket, &Reply::default(), Some(&socket));
+                self.unwatch(&connecting.socket);
+                let _ = give(&visit.socket, &Reply::default(), Some(&connecting.socket));
                 None
             }
-            Ok(Ok(())) if !event.broken => {
-                visit.connecting = Some((socket, port, places));
+            Answer::Waits => {
+                visit.connecting = Some(connecting);
                 Some(visit)
             }
-            _ => {
-                drop(socket);
-                self.visit_connect(key, visit, port, places)
+            Answer::Refused => {
+                drop(connecting.socket);
+                self.visit_connect(key, visit, connecting.port, connecting.others)
             }
         }
     }
@@ -153,13 +186,18 @@ impl Server {
         if net.address != self.setup.net.address {
             return Err("the address of a sandbox that runs cannot change".into());
         }
+        if net.tap != self.setup.net.tap {
+            return Err("whether a sandbox that runs is a virtual machine cannot change".into());
+        }
         let rules = Rules::read(&self.setup.name, &net)?;
         let mut added = Vec::new();
         for port in net.ports.iter().filter(|port| !self.setup.net.ports.contains(port)) {
             let socket = outside::listen(port).map_err(|error| error.to_string())?;
             added.push(Listener::port(port.clone(), socket));
         }
-        for port in net.host_ports.iter().filter(|port| !self.setup.net.host_ports.contains(port)) {
+        // A virtual machine's come to the door.
+        let listened = if net.tap.is_some() { &[][..] } else { &net.host_ports };
+        for port in listened.iter().filter(|port| !self.setup.net.host_ports.contains(port)) {
             let socket = self.inside.listen(*port).map_err(|error| {
                 format!("host_ports: port {port} cannot be taken inside: {error}; a service inside may have it")
             })?;

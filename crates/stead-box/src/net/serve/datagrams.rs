@@ -78,7 +78,7 @@ impl Server {
         let decided = decided.and(if own { Err(Refusal::ThisHost) } else { Ok(()) });
         if let Err(refusal) = decided {
             self.told("udp", Some(to), name.as_ref(), refusal);
-            self.send_inside(from, &packet::unreachable(from, to));
+            self.send_inside(from, packet::unreachable(from, to));
             return;
         }
         if self.flows_of_datagrams.len() >= MOST {
@@ -135,7 +135,7 @@ impl Server {
                 Err(Errno::AGAIN) => return Some(flow),
                 Err(_) => {
                     // Nobody is there, or no way: whoever sent hears it.
-                    self.send_inside(flow.from, &packet::unreachable(flow.from, flow.to));
+                    self.send_inside(flow.from, packet::unreachable(flow.from, flow.to));
                     self.forget(&flow);
                     return None;
                 }
@@ -169,12 +169,15 @@ impl Server {
 
     /// Sends a datagram into the sandbox, from where its sender sent to.
     pub(super) fn reply(&self, from: SocketAddrV4, to: SocketAddrV4, data: &[u8]) {
-        self.send_inside(to, &packet::datagram(from, to, data));
+        self.send_inside(to, packet::datagram(from, to, data));
     }
 
-    fn send_inside(&self, to: SocketAddrV4, packet: &[u8]) {
+    fn send_inside(&self, to: SocketAddrV4, packet: Vec<u8>) {
         let to = SocketAddr::from((*to.ip(), 0));
-        let _ = rustix::net::sendto(&self.raw, packet, SendFlags::DONTWAIT, &to);
+        let parts = if self.setup.net.tap.is_some() { packet::parts(packet) } else { vec![packet] };
+        for part in parts {
+            let _ = rustix::net::sendto(&self.raw, &part, SendFlags::DONTWAIT, &to);
+        }
     }
 }
 

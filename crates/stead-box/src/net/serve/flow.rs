@@ -2,7 +2,8 @@
 
 use super::super::name::HostName;
 use super::super::rules::{Refusal, Way};
-use super::super::{client, hello, http};
+use super::super::{GATEWAY, client, hello, http};
+use super::agent::{self, Answer, Place};
 use super::pump::{End, Pumped, pump};
 use super::questions::Asker;
 use super::slab::Key;
@@ -33,7 +34,9 @@ pub enum State {
     /// To be connected to the first of these addresses outside that answers; the last is tried first.
     Outward(Vec<SocketAddrV4>),
     /// The same inside.
-    Inward(Vec<SocketAddrV4>),
+    Inward(Vec<Place>),
+    /// The answer of a virtual machine's agent.
+    Asking,
     /// The peer's answer.
     Calling(usize),
     /// Bytes.
@@ -95,6 +98,11 @@ impl Server {
         else {
             return;
         };
+        let net = &self.setup.net;
+        if net.tap.is_some() && *to.ip() == GATEWAY && net.host_ports.contains(&to.port()) {
+            self.forward_to_host(socket, to.port());
+            return;
+        }
         let way = self.rules.tcp(to);
         if way == Way::Dns {
             self.open_stream(socket);
@@ -168,6 +176,10 @@ impl Server {
                     if matches!(flow.state, State::Head(_)) {
                         return self.refuse(*flow, Refusal::Slow);
                     }
+                    // Whoever does not answer may be reached in another way.
+                    if matches!(&flow.state, State::Inward(left) if !left.is_empty()) {
+                        return self.connect(key, flow);
+                    }
                     return self.cut(*flow);
                 }
                 Some(due) => self.remind(key, due),
@@ -195,6 +207,7 @@ impl Server {
             State::Naming => Some(flow),
             State::Outward(_) | State::Inward(_) => self.connected(key, flow, event),
             State::Calling(_) => self.called(key, flow),
+            State::Asking => self.asked(key, flow),
             State::Relay => self.relay(key, flow),
         }
     }
@@ -346,6 +359,7 @@ impl Server {
         if let Some(old) = flow.server.take() {
             drop(old);
         }
+        let mut patience = CONNECT;
         let made = match &mut flow.state {
             State::Outward(list) => {
                 let Some(there) = list.pop() else { return self.cut(*flow) };
@@ -359,15 +373,23 @@ impl Server {
             }
             State::Inward(list) => {
                 let Some(there) = list.pop() else { return self.cut(*flow) };
-                self.inside
-                    .connect(there)
-                    .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+                if !list.is_empty() {
+                    patience = agent::PATIENCE;
+                }
+                let asking = matches!(there, Place::Agent(_));
+                let made = self
+                    .reach(there)
+                    .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO));
+                if asking && made.is_ok() {
+                    flow.state = State::Asking;
+                }
+                made
             }
             _ => return self.cut(*flow),
         };
         match made {
             Ok(socket) => {
-                let due = Instant::now() + CONNECT;
+                let due = Instant::now() + patience;
                 flow.due = Some(due);
                 self.remind(key, due);
                 let watched = self.watch(&socket, key, 1);
@@ -375,6 +397,29 @@ impl Server {
                 if watched { Some(flow) } else { self.cut(*flow) }
             }
             Err(_) => self.connect(key, flow),
+        }
+    }
+
+    /// A connection to a place inside, made or being made; an agent has yet to answer.
+    pub(super) fn reach(&self, place: Place) -> std::io::Result<OwnedFd> {
+        match (place, &self.setup.net.agent) {
+            (Place::Address(there), _) => self.inside.connect(there),
+            (Place::Agent(port), Some(socket)) => agent::call(socket, port),
+            (Place::Agent(_), None) => Err(std::io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// The agent's answer may be there.
+    fn asked(&mut self, key: Key, mut flow: Box<Flow>) -> Kept {
+        let Some(server) = &flow.server else { return self.cut(*flow) };
+        match agent::answer(&server.socket) {
+            Answer::Waits => Some(flow),
+            Answer::Refused => self.cut(*flow),
+            Answer::Connected => {
+                flow.state = State::Relay;
+                flow.due = None;
+                self.relay(key, flow)
+            }
         }
     }
 

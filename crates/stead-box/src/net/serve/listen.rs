@@ -1,5 +1,6 @@
 //! Sockets that connections arrive at, and what each arrival begins.
 
+use super::agent::{self, Place};
 use super::flow::{Flow, State};
 use super::pump::End;
 use super::{Server, Thing};
@@ -46,12 +47,13 @@ impl Listener {
     }
 }
 
-/// Where a service inside may listen: on the loopback, or on the sandbox's own address only.
-pub fn inside(own: Ipv4Addr, port: u16) -> [SocketAddrV4; 2] {
-    [SocketAddrV4::new(own, port), SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)]
-}
-
 impl Server {
+    /// Where a service inside may be, the last to be tried first.
+    pub(super) fn places(&self, port: u16) -> Vec<Place> {
+        let net = &self.setup.net;
+        agent::places(net.address, port, net.tap.is_some(), net.agent.is_some())
+    }
+
     /// Takes in all that arrived.
     pub(super) fn accept(&mut self, listener: &Listener) {
         loop {
@@ -74,15 +76,18 @@ impl Server {
                 Kind::Control => self.welcome(socket),
                 Kind::Door => self.arrived(socket),
                 Kind::Port(port) => {
-                    let to = inside(self.setup.net.address, port.inside);
-                    self.forward(socket, State::Inward(to.to_vec()));
+                    let places = self.places(port.inside);
+                    self.forward(socket, State::Inward(places));
                 }
-                Kind::HostPort(port) => {
-                    let to = SocketAddrV4::new(Ipv4Addr::LOCALHOST, *port);
-                    self.forward(socket, State::Outward(vec![to]));
-                }
+                Kind::HostPort(port) => self.forward_to_host(socket, *port),
             }
         }
+    }
+
+    /// A connection to a port of the host's loopback that the sandbox may use.
+    pub(super) fn forward_to_host(&mut self, socket: OwnedFd, port: u16) {
+        let to = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+        self.forward(socket, State::Outward(vec![to]));
     }
 
     /// A connection by a forwarded port: no rule is asked.

@@ -1,5 +1,6 @@
 //! The loop that serves a sandbox's network: one thread in the host's namespace waits for everything at once.
 
+mod agent;
 mod control;
 mod datagrams;
 mod flow;

@@ -1,6 +1,10 @@
 //! Packets that are sent into the sandbox as if they came from elsewhere.
 
 use std::net::SocketAddrV4;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+/// What the interface of a virtual machine takes.
+const MTU: usize = 1500;
 
 const UDP: u8 = 17;
 const ICMP: u8 = 1;
@@ -24,6 +28,30 @@ pub fn unreachable(from: SocketAddrV4, to: SocketAddrV4) -> Vec<u8> {
     message[2..4].copy_from_slice(&sum.to_be_bytes());
     all.extend(message);
     all
+}
+
+/// The packet, or what it is cut into so that each part fits an interface that takes no more than [`MTU`] bytes.
+pub fn parts(packet: Vec<u8>) -> Vec<Vec<u8>> {
+    static NUMBER: AtomicU16 = AtomicU16::new(1);
+    if packet.len() <= MTU {
+        return vec![packet];
+    }
+    // Zero would have the kernel choose, for each part another.
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed).max(1);
+    let (header, body) = packet.split_at(20);
+    let most = (MTU - 20) / 8 * 8;
+    let count = body.len().div_ceil(most);
+    let part = |(index, bytes): (usize, &[u8])| {
+        let mut all = [header, bytes].concat();
+        let len = all.len() as u16;
+        let more = if index + 1 < count { 0x2000 } else { 0 };
+        let place = (index * most / 8) as u16 | more;
+        all[2..4].copy_from_slice(&len.to_be_bytes());
+        all[4..6].copy_from_slice(&number.to_be_bytes());
+        all[6..8].copy_from_slice(&place.to_be_bytes());
+        all
+    };
+    body.chunks(most).enumerate().map(part).collect()
 }
 
 /// An IPv4 header; the kernel fills in its sum.
