@@ -1,8 +1,8 @@
 //! The command line of the program `stead-vm`: for engines, for people who look into things, and for a guest's kernel.
 
 use crate::client::{self, NOT_ENTERED};
-use crate::{guest, keep};
 use crate::line::spoken::Exec;
+use crate::{guest, keep};
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
@@ -87,7 +87,9 @@ fn read(args: &[OsString]) -> Result<Exec, String> {
                     _ => return Err("--env needs NAME=VALUE".into()),
                 }
             }
-            _ => return Err(format!("{} is not understood; the command follows --", word.display())),
+            _ => {
+                return Err(format!("{} is not understood; the command follows --", word.display()));
+            }
         }
     }
     exec.command = args.map(text).collect::<Result<_, _>>()?;
@@ -96,7 +98,9 @@ fn read(args: &[OsString]) -> Result<Exec, String> {
     }
     // As a sandbox has it: a command shows what its caller's terminal can.
     for name in ["LANG", "TERM"] {
-        if let Ok(value) = std::env::var(name) && !exec.clear_env {
+        if let Ok(value) = std::env::var(name)
+            && !exec.clear_env
+        {
             exec.env.insert(0, (name.to_owned(), value));
         }
     }

@@ -5,9 +5,7 @@ use crate::guest::arrivals::Arrivals;
 use crate::guest::config::{Config, Guest};
 use crate::guest::freeze::Frozen;
 use crate::guest::port::Port;
-use crate::guest::{
-    CONFIG, clock, command, forward, identity, init, keys, light, net, place, say,
-};
+use crate::guest::{CONFIG, clock, command, forward, identity, init, keys, light, net, place, say};
 use crate::line::mux::Happened;
 use crate::line::spoken::{Answer, Question, Request, read_line, write_line};
 use crate::sys;
@@ -31,13 +29,11 @@ pub fn run() -> ExitCode {
 
 fn serve() -> Result<std::convert::Infallible> {
     let text = std::fs::read(CONFIG).tried(|| CONFIG)?;
-    let config: Config = serde_json::from_slice(&text)
-        .map_err(|e| VmError::refused(format!("{CONFIG}: {e}")))?;
+    let config: Config =
+        serde_json::from_slice(&text).map_err(|e| VmError::refused(format!("{CONFIG}: {e}")))?;
     static MACHINE: OnceLock<Machine> = OnceLock::new();
-    let machine = MACHINE.get_or_init(|| Machine {
-        config: Mutex::new(config.clone()),
-        frozen: Frozen::default(),
-    });
+    let machine = MACHINE
+        .get_or_init(|| Machine { config: Mutex::new(config.clone()), frozen: Frozen::default() });
     // A former agent may have been killed while the disks stood still.
     machine.frozen.thaw_others();
     if config.guest == Guest::Full {

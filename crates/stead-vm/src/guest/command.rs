@@ -95,8 +95,7 @@ fn start(exec: &Exec, config: &Config) -> Result<Running, (String, u8)> {
         sys::lead_session(&mut command, None);
     }
     let mut child = command.spawn().map_err(|e| {
-        let status =
-            if e.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
+        let status = if e.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
         (format!("{program}: {e}"), status)
     })?;
     drop(command);

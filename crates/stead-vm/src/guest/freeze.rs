@@ -33,7 +33,11 @@ impl Frozen {
             match sys::freeze(folder.as_fd()) {
                 Ok(()) => frozen.push(folder),
                 // It is no disk (a root in memory, a folder in one), or it is frozen already.
-                Err(e) if matches!(e.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOTTY | libc::EBUSY)) => {}
+                Err(e)
+                    if matches!(
+                        e.raw_os_error(),
+                        Some(libc::EOPNOTSUPP | libc::ENOTTY | libc::EBUSY)
+                    ) => {}
                 Err(e) => {
                     thaw(&mut frozen);
                     return Err(e).tried(|| format!("freezing {path}"));

@@ -32,7 +32,12 @@ pub fn first() -> Result<()> {
 
 /// What a guest has where nobody else mounts it.
 pub fn rest() -> Result<()> {
-    put("devpts", "/dev/pts", MountFlags::NOSUID | MountFlags::NOEXEC, "mode=620,ptmxmode=666,gid=5")?;
+    put(
+        "devpts",
+        "/dev/pts",
+        MountFlags::NOSUID | MountFlags::NOEXEC,
+        "mode=620,ptmxmode=666,gid=5",
+    )?;
     put("tmpfs", "/dev/shm", MountFlags::NOSUID | MountFlags::NODEV, "mode=1777")?;
     put("tmpfs", "/tmp", MountFlags::NOSUID | MountFlags::NODEV, "mode=1777")?;
     // Not every kernel has these, and nothing here needs them.

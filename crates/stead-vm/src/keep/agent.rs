@@ -104,5 +104,6 @@ pub fn thaw(folder: &Path) -> Result<()> {
 }
 
 fn ask(folder: &Path, request: &Request, limit: Duration) -> Result<()> {
-    client::ask(&folder.join(AGENT), request, Some(limit)).map_err(|e| VmError::refused(e.to_string()))
+    client::ask(&folder.join(AGENT), request, Some(limit))
+        .map_err(|e| VmError::refused(e.to_string()))
 }
