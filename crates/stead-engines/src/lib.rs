@@ -2,6 +2,7 @@
 
 mod common;
 pub mod host;
+pub mod qemu;
 pub mod sandbox;
 
 /// The engines that stead files can name.

@@ -98,6 +98,11 @@ impl Place {
         ENGINES.iter().map(|names| Place { names, ..self.clone() })
     }
 
+    /// The folder of all data.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
     /// The folder above all machines.
     pub fn machines(&self) -> PathBuf {
         self.data.join("machines")
@@ -131,6 +136,16 @@ impl Place {
     /// Where that file system is mounted.
     pub fn disk(&self, name: &str) -> PathBuf {
         self.machine(name).join("disk")
+    }
+
+    /// What engine `qemu` has of a machine besides the record of what it was made from.
+    pub fn own_folder(&self, name: &str) -> PathBuf {
+        self.machine(name).join("qemu")
+    }
+
+    /// What belongs to a snapshot besides the file that says that it is there: its memory.
+    pub fn with_snapshot(&self, name: &str, snapshot: &str) -> PathBuf {
+        self.snapshots(name).join(snapshot)
     }
 
     /// The state of a machine.

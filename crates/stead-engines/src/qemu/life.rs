@@ -1,0 +1,93 @@
+//! Starting and stopping machines: what is not QEMU's.
+
+use super::core::Core;
+use crate::common::claim::Claim;
+use crate::common::{made, stopping};
+use stead_machine::engine::Result;
+use stead_machine::model::Wanted;
+use stead_machine::{EngineError, Steps};
+
+impl Core {
+    pub fn start(&self, wanted: &Wanted, steps: &Steps) -> Result<()> {
+        let claim = self.claim(&wanted.name)?;
+        self.start_claimed(wanted, steps, &claim)
+    }
+
+    /// Starts a machine that somebody works on: looks at what it is to run on, and has [`Core::run`] do the rest.
+    pub fn start_claimed(&self, wanted: &Wanted, steps: &Steps, claim: &Claim) -> Result<()> {
+        let name = &wanted.name;
+        let made = self.made(name)?;
+        if self.running(name)?.is_some() {
+            if !stopping::was_begun(&self.run_folder(name)?) {
+                return Ok(());
+            }
+            // It has been told to end, and will.
+            self.stop_claimed(name, steps, claim)?;
+        } else if stopping::was_begun(&self.run_folder(name)?) {
+            self.clear_sandbox(name)?;
+        }
+        self.fits(wanted)?;
+        steps.step("look at its disks")?;
+        let disks = self.disks(name)?;
+        if let Err(e) = self.run(wanted, &disks, made.reseed, steps, claim) {
+            // Stopped, with nothing left over; what went wrong first is what is told.
+            let _ = self.clear_sandbox(name);
+            return Err(e);
+        }
+        if made.reseed {
+            self.write_made(&made.wanted, false)?;
+        }
+        self.tell_peers(wanted);
+        Ok(())
+    }
+
+    pub fn stop(&self, name: &str, steps: &Steps) -> Result<()> {
+        if self.anothers(name)?.is_some() {
+            return Ok(());
+        }
+        let claim = self.claim(name)?;
+        self.stop_claimed(name, steps, &claim)
+    }
+
+    /// What a machine that runs takes up without being started again.
+    pub fn change_running(&self, before: &Wanted, after: &Wanted, steps: &Steps) -> Result<()> {
+        if made::rules_differ(before, after) {
+            steps.step("change its network rules")?;
+            self.put_rules(after)?;
+        }
+        if before.declared.env != after.declared.env {
+            steps.step("change its environment")?;
+            self.put_environment(after)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses to enter a machine that does not run.
+    pub fn runs(&self, name: &str) -> Result<()> {
+        self.made(name)?;
+        match self.running(name)? {
+            Some(_) => Ok(()),
+            None => Err(EngineError::NotNow(format!("\"{name}\" does not run"))),
+        }
+    }
+}
+
+/// Keys whose change a running machine takes up only when it is started again.
+pub fn restart_keys(before: &Wanted, after: &Wanted) -> Vec<&'static str> {
+    let (a, b) = (&before.declared, &after.declared);
+    let differs = [
+        ("image", a.image != b.image),
+        ("disk", a.disk != b.disk),
+        ("memory", a.memory != b.memory),
+        ("cpus", a.cpus != b.cpus),
+        ("processes", a.processes != b.processes),
+        ("ephemeral", a.ephemeral != b.ephemeral),
+        ("persist", a.persist != b.persist),
+        ("network", a.network != b.network),
+        ("shares", a.shares != b.shares),
+        ("nested", a.nested != b.nested),
+        // They are bound before privileges are given up.
+        ("ports", a.ports != b.ports || a.host_ports != b.host_ports),
+    ];
+    differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
+}

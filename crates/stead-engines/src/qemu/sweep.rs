@@ -1,0 +1,39 @@
+//! Removing what belongs to no machine.
+
+use super::core::Core;
+use super::layers::Store;
+use crate::common::claim::Claim;
+use crate::common::files;
+use crate::common::state::machines;
+use stead_machine::Steps;
+use stead_machine::engine::Result;
+
+impl Core {
+    pub fn sweep(&self, steps: &Steps) -> Result<Vec<String>> {
+        steps.step("look for leftovers")?;
+        self.end_orphans()?;
+        let mut swept = self.sweep_sandboxes()?;
+        for name in machines(&self.place)? {
+            // Whoever works on it may be keeping its memory right now.
+            if let Some(_claim) = Claim::attempt(&self.place, &name)? {
+                swept.extend(self.sweep_snapshots(&name)?);
+            }
+        }
+        swept.extend(Store::lock(&self.place)?.collect()?);
+        Ok(swept)
+    }
+
+    /// Removes what belongs to snapshots of a machine that were not finished, or are half gone.
+    fn sweep_snapshots(&self, name: &str) -> Result<Vec<String>> {
+        let mut swept = Vec::new();
+        let folder = self.place.snapshots(name);
+        for entry in files::names(&folder)? {
+            let path = folder.join(&entry);
+            if path.is_dir() && !self.snapshot_path(name, &entry).exists() {
+                files::remove(&path)?;
+                swept.push(format!("the memory of the snapshot {entry} of \"{name}\""));
+            }
+        }
+        Ok(swept)
+    }
+}
