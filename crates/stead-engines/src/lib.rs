@@ -1,6 +1,8 @@
 //! What machines run on: one folder an engine, all behind [`stead_machine::Engine`].
 
+pub mod debian;
 pub mod host;
+pub mod qemu;
 pub mod sandbox;
 
 /// The engines that stead files can name.

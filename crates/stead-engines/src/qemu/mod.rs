@@ -1,0 +1,3 @@
+//! Engine `qemu`: real virtual machines.
+
+pub mod image;
