@@ -1,6 +1,7 @@
 //! What machines run on: one folder an engine, all behind [`stead_machine::Engine`].
 
 mod common;
+pub mod debian;
 pub mod host;
 pub mod qemu;
 pub mod sandbox;

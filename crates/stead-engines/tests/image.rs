@@ -175,9 +175,9 @@ fn a_kill_leaves_nothing_that_lasts() {
 
 #[test]
 fn the_real_thing() {
-    if std::env::var_os("STEAD_TEST_IMAGES").is_none() {
+    if std::env::var_os("STEAD_TEST_MIRROR").is_none() {
         eprintln!(
-            "SKIPPED: set STEAD_TEST_IMAGES to make a real image from the host's mirror (a minute)"
+            "SKIPPED: set STEAD_TEST_MIRROR to make a real image from the host's mirror (a minute)"
         );
         return;
     }

@@ -7,6 +7,9 @@ pub mod base;
 mod core;
 pub mod disks;
 mod engine;
+mod ground;
+mod guests;
+pub mod image;
 mod images;
 mod layers;
 mod life;
@@ -19,6 +22,7 @@ mod shorten;
 mod snapshots;
 mod sweep;
 
+pub use guests::Guests;
 pub use images::{Image, Images};
 pub use persist::LABEL as PERSIST_LABEL;
 
