@@ -19,6 +19,8 @@ pub fn router(machines: Machines) -> Router {
         .route("/v1/machines/{name}/restart", post(restart))
         .route("/v1/machines/{name}/exec", post(exec))
         .route("/v1/machines/{name}/way", get(way))
+        .route("/v1/machines/{name}/console", get(console))
+        .route("/v1/machines/{name}/script", get(script))
         .route("/v1/machines/{name}/diff", get(diff))
         .route("/v1/machines/{name}/snapshots", get(snapshots).post(snapshot))
         .route("/v1/machines/{name}/snapshots/{snapshot}", delete(remove_snapshot))
@@ -79,6 +81,14 @@ async fn exec(
 
 async fn way(State(machines): State<Machines>, Path(name): Path<String>) -> Answer {
     json(machines.way(&name).await)
+}
+
+async fn console(State(machines): State<Machines>, Path(name): Path<String>) -> Answer {
+    json(machines.console(&name).await)
+}
+
+async fn script(State(machines): State<Machines>, Path(name): Path<String>) -> Answer {
+    json(machines.script(&name).await)
 }
 
 async fn diff(State(machines): State<Machines>, Path(name): Path<String>) -> Answer {

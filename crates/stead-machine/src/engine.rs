@@ -50,6 +50,15 @@ pub struct Exec {
     pub env: BTreeMap<String, String>,
 }
 
+/// Where a machine's serial console is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Console {
+    /// A unix socket that is there while the machine runs: its bytes both ways, as they are.
+    pub socket: PathBuf,
+    /// Everything that it ever printed.
+    pub log: PathBuf,
+}
+
 /// Something that machines run on.
 ///
 /// Everything that changes the world is level-triggered: it brings the machine from wherever it is to where it is wanted,
@@ -132,6 +141,24 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     /// If nobody listens there, or the machine does not run.
     async fn connect(&self, name: &str, port: u16) -> Result<OwnedFd>;
+
+    /// A machine's serial console, whether it runs or not.
+    ///
+    /// # Errors
+    /// If machines of this engine have none.
+    async fn console(&self, name: &str) -> Result<Console> {
+        let why = format!("\"{name}\" is on engine {}, whose machines have none", self.name());
+        Err(EngineError::Cannot { what: "console", why })
+    }
+
+    /// A shell script that starts a machine without Stead, and says in comments what leads into it.
+    ///
+    /// # Errors
+    /// If machines of this engine cannot be started so.
+    async fn start_script(&self, name: &str) -> Result<String> {
+        let why = format!("\"{name}\" is on engine {}, which needs Stead", self.name());
+        Err(EngineError::Cannot { what: "start-script", why })
+    }
 
     /// A machine's snapshots, oldest first. No two have the same time.
     ///

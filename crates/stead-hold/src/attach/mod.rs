@@ -4,10 +4,12 @@
 //! that the hold has answered. When another client owns the size, a model of the screen is kept here and
 //! the part that fits is drawn ([`view`]).
 
+mod console;
 mod keys;
 mod tty;
 mod view;
 
+pub use console::console;
 pub use keys::{DetachKey, KeyError};
 pub use tty::RESET;
 

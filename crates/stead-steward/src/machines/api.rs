@@ -10,6 +10,8 @@
 //! | `POST /v1/machines/NAME/up`, `/down`, `/restart` | | [`Line`]s |
 //! | `POST /v1/machines/NAME/exec` | [`Exec`] | [`Door`] |
 //! | `GET /v1/machines/NAME/way` | | [`Way`] |
+//! | `GET /v1/machines/NAME/console` | | [`Console`] |
+//! | `GET /v1/machines/NAME/script` | | a text: the shell script that starts it without Stead |
 //! | `GET /v1/machines/NAME/diff` | | list of [`stead_machine::model::Change`] |
 //! | `GET /v1/machines/NAME/snapshots` | | list of [`stead_machine::model::Snapshot`] |
 //! | `POST /v1/machines/NAME/snapshots` | [`Keep`] | [`Line`]s; the result is the snapshot |
@@ -185,4 +187,13 @@ pub enum Way {
         /// Where it is.
         path: PathBuf,
     },
+}
+
+/// A machine's serial console.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Console {
+    /// Where its bytes come and go while the machine runs.
+    pub socket: PathBuf,
+    /// Everything that it ever printed.
+    pub log: PathBuf,
 }

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use stead_file::declared::Machine;
-use stead_machine::engine::Exec;
+use stead_machine::engine::{Engine, Exec};
 use stead_machine::manager::{ApplyEvent, Seen, Selection};
 use stead_machine::model::{Change, Phase, Snapshot};
 use stead_machine::operation::Operation;
@@ -407,6 +407,44 @@ impl Machines {
             Phase::Running => Ok(Way::Socket { path: (self.ways)(name) }),
             _ => Err(StewardError::failed(format!("\"{name}\" does not run"))
                 .with_help(format!("stead up {name}"))),
+        }
+    }
+
+    /// A machine's serial console.
+    ///
+    /// # Errors
+    /// If there is no such machine, or it has none.
+    pub async fn console(&self, name: &str) -> Result<api::Console, StewardError> {
+        let engine = self.engine_of(name)?;
+        let console = self.patiently(name, engine.console(name)).await?;
+        Ok(api::Console { socket: console.socket, log: console.log })
+    }
+
+    /// The shell script that starts a machine without Stead.
+    ///
+    /// # Errors
+    /// If there is no such machine, or there can be no such script.
+    pub async fn script(&self, name: &str) -> Result<String, StewardError> {
+        let engine = self.engine_of(name)?;
+        self.patiently(name, engine.start_script(name)).await
+    }
+
+    fn engine_of(&self, name: &str) -> Result<Arc<dyn Engine>, StewardError> {
+        let record = self.manager.records().find(name).map_err(problem)?;
+        self.manager.engine_of(&record).map_err(problem)
+    }
+
+    async fn patiently<T>(
+        &self,
+        name: &str,
+        asked: impl Future<Output = stead_machine::engine::Result<T>>,
+    ) -> Result<T, StewardError> {
+        match tokio::time::timeout(PATIENCE, asked).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(e)) => Err(StewardError::failed(e.to_string())),
+            Err(_) => {
+                Err(StewardError::failed(format!("the engine of \"{name}\" does not answer")))
+            }
         }
     }
 

@@ -52,3 +52,32 @@ pub struct Forward {
     #[arg(required = true)]
     pub ports: Vec<String>,
 }
+
+/// `stead console`.
+#[derive(Debug, Args)]
+pub struct Console {
+    /// The machine
+    pub machine: String,
+    /// Print what it printed until now instead
+    #[arg(long)]
+    pub log: bool,
+    /// Go on printing what comes
+    #[arg(short, long, requires = "log")]
+    pub follow: bool,
+    /// Print it as it came, with its escape sequences
+    #[arg(long, requires = "log")]
+    pub raw: bool,
+}
+
+/// `stead start-script`.
+#[derive(Debug, Args)]
+pub struct StartScript {
+    /// The machine
+    pub machine: String,
+    /// Where to write it; - is standard output. Without: start-MACHINE.sh
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write over a file that is there
+    #[arg(long)]
+    pub force: bool,
+}

@@ -11,7 +11,7 @@ mod states;
 mod value;
 
 pub use file::{Apply, Init, Plan};
-pub use inside::{Cp, Exec, Forward, Shell};
+pub use inside::{Console, Cp, Exec, Forward, Shell, StartScript};
 pub use machines::{Destroy, Diff, Doctor, Ls, Machines, Operations};
 pub use printed::{Export, ExportFormat, Logs, Replay, Screen, ScreenFormat, Search};
 pub use program::{Completions, Man, Steward};
@@ -70,6 +70,8 @@ pub enum Command {
     Exec(Exec),
     /// Open a shell inside a machine
     Shell(Shell),
+    /// Show a virtual machine's serial console; leave with ctrl-\ d
+    Console(Console),
     /// Copy files into or out of a machine
     Cp(Cp),
     /// Lead ports of this host into a machine for as long as this runs
@@ -86,6 +88,8 @@ pub enum Command {
     Down(Machines),
     /// Remove machines with their states and snapshots
     Destroy(Destroy),
+    /// Write a script that starts a virtual machine without Stead
+    StartScript(StartScript),
     /// Show what a machine changed against its base
     Diff(Diff),
     /// Keep a machine's state, and put it back

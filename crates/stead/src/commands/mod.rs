@@ -3,6 +3,7 @@
 mod agents;
 mod ask;
 mod attach;
+mod console;
 mod cp;
 mod doctor;
 mod door;
@@ -52,6 +53,7 @@ pub fn run(cli: Cli) -> Outcome {
         Command::Restart(args) => kill::restart(&args),
         Command::Exec(args) => door::exec(&args),
         Command::Shell(args) => door::shell(&args),
+        Command::Console(args) => console::run(&args),
         Command::Cp(args) => cp::run(&args),
         Command::Forward(args) => forward::run(&args),
         Command::Init(args) => plan::init(&args),
@@ -60,6 +62,7 @@ pub fn run(cli: Cli) -> Outcome {
         Command::Up(args) => machine::up(&args),
         Command::Down(args) => machine::down(&args),
         Command::Destroy(args) => machine::destroy(&args),
+        Command::StartScript(args) => console::start_script(&args),
         Command::Diff(args) => machine::diff(&args),
         Command::Snapshot(args) => snapshot::run(&args),
         Command::Clone(args) => machine::clone(&args),
