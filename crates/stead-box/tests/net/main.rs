@@ -3,6 +3,8 @@
 
 mod attack;
 mod guest;
+mod guest_attack;
+mod guest_service;
 mod internet;
 mod names;
 mod service;
