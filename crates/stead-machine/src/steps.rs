@@ -45,11 +45,17 @@ impl Steps {
     /// # Errors
     /// [`crate::EngineError::Cancelled`] if an end was asked for: nothing more is to be done.
     pub fn step(&self, what: &str) -> crate::engine::Result<()> {
-        if self.0.cancelled() {
-            return Err(crate::EngineError::Cancelled);
-        }
+        self.go_on()?;
         self.0.step(what);
         Ok(())
+    }
+
+    /// Whether to go on within a long step.
+    ///
+    /// # Errors
+    /// As [`Steps::step`].
+    pub fn go_on(&self) -> crate::engine::Result<()> {
+        if self.0.cancelled() { Err(crate::EngineError::Cancelled) } else { Ok(()) }
     }
 
     /// Something worth keeping happened.

@@ -129,10 +129,33 @@ impl<'a, K: Kind> Store<'a, K> {
     /// # Errors
     /// If there are too many layers, or one cannot be made.
     pub fn freeze(&self, name: &str, ask: K::Ask<'_>) -> Result<Parts<K::Base>, EngineError> {
+        self.freeze_those(name, ask, |_, top| Ok(!K::is_empty(self.place, top)?))
+    }
+
+    /// [`Store::freeze`] of these parts, whether anything was written to them or not: for a machine that runs, of whose
+    /// layers not all that was written is in the files.
+    ///
+    /// # Errors
+    /// As [`Store::freeze`].
+    pub fn freeze_parts(
+        &self,
+        name: &str,
+        ask: K::Ask<'_>,
+        parts: &[Part],
+    ) -> Result<Parts<K::Base>, EngineError> {
+        self.freeze_those(name, ask, |part, _| Ok(parts.contains(&part)))
+    }
+
+    fn freeze_those(
+        &self,
+        name: &str,
+        ask: K::Ask<'_>,
+        which: impl Fn(Part, &Layer) -> Result<bool, EngineError>,
+    ) -> Result<Parts<K::Base>, EngineError> {
         let mut state = self.state(name)?;
         let mut frozen = Vec::new();
         for (part, stack) in state.stacks_mut() {
-            if K::is_empty(self.place, &stack.top)? {
+            if !which(part, &stack.top)? {
                 continue;
             }
             if stack.frozen.len() >= K::DEEPEST {

@@ -5,6 +5,7 @@ use super::images::Images;
 use super::layers::{Disks, Sizes, Stack, State, Store, layer_size};
 use super::{Programs, persist};
 use crate::common::claim::Claim;
+use crate::common::files;
 use crate::common::state::{Part, read_state};
 use crate::common::{Ground, made, stopping};
 use std::ops::Deref;
@@ -245,7 +246,8 @@ impl Core {
         steps.step("remove its state and snapshots")?;
         let store = Store::lock(&self.place)?;
         self.forget_state(name)?;
-        crate::common::files::remove(&self.place.own_folder(name))?;
+        files::remove(&self.place.own_folder(name))?;
+        files::remove(&self.console(name))?;
         self.forget(name)?;
         store.collect()?;
         drop(store);

@@ -3,7 +3,7 @@
 use super::base::Format;
 use super::core::Core;
 use super::layers::{Stack, file, layer_size, verify};
-use crate::common::state::{kept, machines, read_state};
+use crate::common::state::{Part, kept, machines, read_state};
 use std::path::PathBuf;
 use stead_machine::engine::Result;
 
@@ -22,6 +22,14 @@ pub struct Disk {
     pub size: u64,
     /// The files under it, topmost first: opened by QEMU, and never written to.
     pub under: Vec<PathBuf>,
+}
+
+/// The serial number of the disk that a part of a state is.
+pub const fn serial(part: Part) -> &'static str {
+    match part {
+        Part::Root => "root",
+        Part::Persist => "persist",
+    }
 }
 
 impl Core {

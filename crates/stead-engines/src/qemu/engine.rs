@@ -45,7 +45,7 @@ impl Engine for Qemu {
             memory_snapshots: Ability::Yes,
             clone: Ability::Yes,
             move_state: Ability::Yes,
-            diff: Ability::Yes,
+            diff: Ability::No(super::NO_DIFF.into()),
             ephemeral: Ability::Yes,
             nested: Ability::Yes,
         }
@@ -105,7 +105,7 @@ impl Engine for Qemu {
 
     async fn connect(&self, name: &str, port: u16) -> Result<OwnedFd> {
         let name = name.to_owned();
-        self.blocking(move |core| core.connect(&name, port)).await
+        self.blocking(move |core| core.reach(&name, port)).await
     }
 
     async fn snapshots(&self, name: &str) -> Result<Vec<Snapshot>> {

@@ -1,10 +1,12 @@
 //! Where disks come from that machines are made on.
 
+use super::ground::GuestBoot;
 use super::persist;
 use std::path::PathBuf;
 use stead_machine::Steps;
 use stead_machine::engine::Result;
 use stead_machine::model::Wanted;
+use stead_vm::spec::Board;
 
 /// What a machine's disk is made on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,12 @@ pub trait Images: Send + Sync + 'static {
     /// # Errors
     /// Why it cannot be had.
     fn ensure(&self, wanted: &Wanted, steps: &Steps) -> Result<Image>;
+
+    /// What a machine boots from on this board, made first if it is not there; `None` is its own disk. Blocks.
+    ///
+    /// # Errors
+    /// Why it cannot be had.
+    fn boot(&self, wanted: &Wanted, board: Board, steps: &Steps) -> Result<Option<GuestBoot>>;
 
     /// Bytes that a machine's root has at least if its disk is not limited.
     fn root_size(&self, _: &Wanted) -> u64 {

@@ -22,6 +22,7 @@ mod shorten;
 mod snapshots;
 mod sweep;
 
+pub use ground::GuestBoot;
 pub use guests::Guests;
 pub use images::{Image, Images};
 pub use persist::LABEL as PERSIST_LABEL;
@@ -29,6 +30,10 @@ pub use persist::LABEL as PERSIST_LABEL;
 use self::core::Core;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Why there is no `diff`.
+const NO_DIFF: &str =
+    "the disk of a virtual machine has blocks, and not files, for whoever is outside";
 
 /// The programs that the engine needs.
 #[derive(Debug, Clone)]

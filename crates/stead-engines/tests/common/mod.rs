@@ -101,7 +101,7 @@ pub fn programs() -> Programs {
     static COPY: OnceLock<tempfile::TempDir> = OnceLock::new();
     let copy = COPY.get_or_init(|| {
         let dir = tempfile::Builder::new().prefix("sp-").tempdir_in("/tmp").unwrap();
-        for name in ["stead-box", "stead-hold"] {
+        for name in ["stead-box", "stead-hold", "stead-vm"] {
             copy(&built(name), &dir.path().join(name));
         }
         dir
@@ -200,7 +200,7 @@ impl Drop for Group {
 /// `group`: to which the number of the first process is written.
 fn as_nobody(arguments: &[&str], group: &Path) {
     let dir = tempfile::Builder::new().prefix("sn-").tempdir_in("/tmp").unwrap();
-    for name in ["stead-box", "stead-hold"] {
+    for name in ["stead-box", "stead-hold", "stead-vm"] {
         copy(&built(name), &dir.path().join(name));
     }
     let tests = dir.path().join("tests");

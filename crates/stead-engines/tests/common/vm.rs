@@ -4,11 +4,12 @@ use crate::common::{Place, block, programs};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
-use stead_engines::qemu::{Image, Images, Programs, Qemu, disks::Disk};
+use stead_engines::qemu::{GuestBoot, Image, Images, Programs, Qemu, disks::Disk};
 use stead_file::declared::Machine;
 use stead_machine::engine::{Engine, Result};
 use stead_machine::model::{Snapshot, Wanted};
 use stead_machine::{EngineError, Steps};
+use stead_vm::spec::Board;
 
 /// Bytes of what a root is at least.
 pub const ROOT: u64 = 256 << 20;
@@ -33,6 +34,10 @@ impl Images for OneImage {
     fn ensure(&self, wanted: &Wanted, _: &Steps) -> Result<Image> {
         self.check(wanted).map_err(EngineError::Failed)?;
         Ok(Image { file: self.0.clone() })
+    }
+
+    fn boot(&self, _: &Wanted, _: Board, _: &Steps) -> Result<Option<GuestBoot>> {
+        Ok(None)
     }
 
     fn root_size(&self, _: &Wanted) -> u64 {

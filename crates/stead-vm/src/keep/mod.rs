@@ -8,4 +8,4 @@ mod shares;
 pub(crate) mod sys;
 mod talk;
 
-pub use qemu::run;
+pub use qemu::{GRACE, run};

@@ -1,0 +1,95 @@
+//! Images of Stead's own, for the engine.
+
+use super::Programs;
+use super::ground::{GuestBoot, arch_of};
+use super::image::{self, GuestFiles, Request};
+use super::images::{Image, Images};
+use std::path::{Path, PathBuf};
+use stead_file::declared::Guest;
+use stead_machine::engine::Result;
+use stead_machine::model::Wanted;
+use stead_machine::{EngineError, Steps};
+use stead_vm::spec::{Arch, Board};
+
+/// Debian, made of its packages.
+pub struct Guests {
+    folder: PathBuf,
+    programs: image::Programs,
+}
+
+impl Guests {
+    /// Images in this folder.
+    pub fn new(folder: &Path, programs: &Programs) -> Self {
+        let programs = image::Programs { vm: programs.vm.clone(), hold: programs.hold.clone() };
+        Guests { folder: folder.to_owned(), programs }
+    }
+
+    fn files(&self, wanted: &Wanted, steps: &Steps) -> Result<GuestFiles> {
+        image::ensure(&self.folder, &request(wanted), &self.programs, &|text| steps.note(text))
+            .map_err(|e| EngineError::Failed(e.to_string()))
+    }
+}
+
+fn request(wanted: &Wanted) -> Request<'_> {
+    Request {
+        name: &wanted.declared.image,
+        guest: match wanted.declared.qemu.guest {
+            Guest::Light => image::Guest::Light,
+            Guest::Full => image::Guest::Full,
+        },
+        arch: match arch_of(wanted) {
+            Arch::X86_64 => image::Arch::X86,
+            Arch::Aarch64 => image::Arch::Arm,
+        },
+    }
+}
+
+impl Images for Guests {
+    fn guest(&self, wanted: &Wanted) -> String {
+        let kind = match wanted.declared.qemu.guest {
+            Guest::Light => "light",
+            Guest::Full => "full",
+        };
+        match arch_of(wanted) {
+            arch if arch == Arch::of_host() => kind.to_owned(),
+            arch => format!("{kind}, {}", arch.name()),
+        }
+    }
+
+    fn check(&self, wanted: &Wanted) -> std::result::Result<(), String> {
+        image::check(&self.folder, &request(wanted)).map_err(|e| e.to_string())
+    }
+
+    fn ensure(&self, wanted: &Wanted, steps: &Steps) -> Result<Image> {
+        Ok(Image { file: self.files(wanted, steps)?.base })
+    }
+
+    fn boot(&self, wanted: &Wanted, board: Board, steps: &Steps) -> Result<Option<GuestBoot>> {
+        if Path::new(&wanted.declared.image).is_absolute() {
+            return Ok(None);
+        }
+        let files = self.files(wanted, steps)?;
+        let line = match wanted.declared.qemu.guest {
+            Guest::Light => "quiet".to_owned(),
+            Guest::Full => "quiet".to_owned(),
+        };
+        Ok(Some(GuestBoot {
+            kernel: match board {
+                Board::Microvm => files.kernel_microvm,
+                Board::Q35 | Board::Virt => files.kernel_q35,
+            },
+            initramfs: files.initramfs,
+            line,
+            partition: files.partition,
+        }))
+    }
+
+    fn root_size(&self, wanted: &Wanted) -> u64 {
+        wanted.declared.vm_disk().bytes()
+    }
+
+    fn persist_size(&self, wanted: &Wanted) -> u64 {
+        use stead_file::declared::Qemu;
+        wanted.declared.qemu.persist_size.unwrap_or(Qemu::PERSIST_SIZE).bytes()
+    }
+}
