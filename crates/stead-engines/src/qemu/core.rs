@@ -172,6 +172,7 @@ impl Core {
         }
         if changed {
             store.write(name, &state)?;
+            store.collect()?;
         }
         Ok(())
     }
