@@ -43,6 +43,7 @@ fn a_new_machine_has_its_image_and_copies_nothing() {
     ok(Command::new("qemu-img").args(["check", "-f", "qcow2"]).arg(&disk.path));
     assert!(disk.path.metadata().unwrap().blocks() * 512 <= 64 << 10);
     assert_eq!(disk.under, [&*image]);
+    assert_eq!(image.metadata().unwrap().mode() & 0o777, 0o444);
     world.write("box", 1 << 20, 5);
     assert!(world.reads("box", 1 << 20, 5));
     assert_eq!(print(&image), before);
@@ -266,6 +267,11 @@ fn a_base_that_somebody_wrote_to_is_refused() {
     let Some(world) = World::new() else { return };
     world.made("box");
     let image = world.place.data().join("images/light.raw");
+    world.disk("box");
+    if !rustix::process::geteuid().is_root() {
+        assert!(std::fs::File::options().append(true).open(&image).is_err());
+    }
+    std::fs::set_permissions(&image, std::fs::Permissions::from_mode(0o600)).unwrap();
     std::fs::File::options().append(true).open(&image).unwrap().set_len(9 << 20).unwrap();
     let why = block(world.engine.start(&world.wanted("box"), &none())).unwrap_err().to_string();
     assert!(why.contains("somebody wrote to") && why.contains("put back the file"), "{why}");
@@ -422,6 +428,12 @@ fn engines_leave_each_other_alone() {
     world.made("box");
     world.write("box", 0, 1);
     world.snapshot("box", "kept");
+    // On the file system of a sandbox whose disk is limited.
+    let limited = world.place.data().join("machines/sand/disk/layers/0123456789abcdef");
+    std::fs::create_dir_all(&limited).unwrap();
+    block(world.engine.sweep(&none())).unwrap();
+    assert!(limited.exists());
+    std::fs::remove_dir_all(world.place.data().join("machines/sand/disk")).unwrap();
     let layers = || std::fs::read_dir(world.place.data().join("layers")).unwrap().count();
     let before = (world.layers(), layers());
     assert!(block(sandbox.look("box")).unwrap().is_none());

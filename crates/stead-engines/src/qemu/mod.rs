@@ -19,7 +19,7 @@ mod shorten;
 mod snapshots;
 mod sweep;
 
-pub use images::{Image, Images};
+pub use images::Images;
 pub use persist::LABEL as PERSIST_LABEL;
 
 use self::core::Core;
