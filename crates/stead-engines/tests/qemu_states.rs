@@ -144,11 +144,17 @@ fn a_state_moves_once_and_leaves_an_empty_one() {
     world.made("from");
     world.made("to");
     world.write("from", 1 << 20, 1);
-    for _ in 0..2 {
+    for asked in 0..2 {
         block(world.engine.move_state("from", "to", "token", &none())).unwrap();
         assert!(world.reads("to", 1 << 20, 1));
         assert!(!world.reads("from", 1 << 20, 1));
+        // What is written since stays: the second asking does nothing.
+        if asked == 0 {
+            world.write("from", 2 << 20, 3);
+            world.write("to", 2 << 20, 4);
+        }
     }
+    assert!(world.reads("from", 2 << 20, 3) && world.reads("to", 2 << 20, 4));
     block(world.engine.move_state("to", "from", "back", &none())).unwrap();
     assert!(world.reads("from", 1 << 20, 1));
 }
@@ -175,6 +181,8 @@ fn however_often_it_is_kept_a_state_stays_shallow_and_frozen_layers_stay_as_they
     let Some(world) = World::new() else { return };
     world.made("box");
     let mut first = None;
+    // So large that the others are not worth copying it for.
+    ok(&mut io(&world.disk("box").path, "write -P 99 150M 40M"));
     for n in 0..70_u8 {
         world.write("box", u64::from(n) * 65536, n + 1);
         // What is written over and over must be there as it was last.
@@ -190,7 +198,11 @@ fn however_often_it_is_kept_a_state_stays_shallow_and_frozen_layers_stay_as_they
         assert!(world.reads("box", u64::from(n) * 65536, n + 1), "{n}");
     }
     assert!(world.reads("box", 100 << 20, 70));
-    assert!(world.disk("box").under.len() < 20);
+    assert!(world.reads("box", 180 << 20, 99));
+    let under = world.disk("box").under;
+    assert!(under.len() < 20);
+    let bytes = |path: &Path| path.metadata().unwrap().blocks() * 512;
+    assert!(bytes(&under[under.len() - 2]) > 40 << 20 && bytes(&under[under.len() - 3]) < 20 << 20);
     ok(Command::new("qemu-img").args(["check", "-q"]).arg(&world.disk("box").under[0]));
     let (path, before) = first.unwrap();
     assert_eq!(print(&path), before);
