@@ -136,6 +136,9 @@ fn a_clone_is_told_to_make_its_identity_anew_and_a_moved_state_is_not() {
     world.clone("box", None, &world.wanted("twin"));
     block(world.engine.move_state("box", "other", "t", &none())).unwrap();
     assert_eq!([reseed("box"), reseed("twin"), reseed("other")], [false, true, false]);
+    // Moved before it was ever started, it has the keys of the first yet.
+    block(world.engine.move_state("twin", "box", "t2", &none())).unwrap();
+    assert_eq!([reseed("box"), reseed("twin")], [true, false]);
 }
 
 #[test]
