@@ -8,9 +8,12 @@ use common::block;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use stead_file::size::Size;
 use stead_machine::engine::Engine;
 use stead_machine::model::Phase;
+use stead_machine::steps::Journal;
 use stead_machine::{EngineError, Steps};
 use vm::{World, io, ok};
 
@@ -40,6 +43,7 @@ fn a_new_machine_has_its_image_and_copies_nothing() {
     ok(Command::new("qemu-img").args(["check", "-f", "qcow2"]).arg(&disk.path));
     assert!(disk.path.metadata().unwrap().blocks() * 512 <= 64 << 10);
     assert_eq!(disk.under, [&*image]);
+    assert_eq!(image.metadata().unwrap().mode() & 0o777, 0o444);
     world.write("box", 1 << 20, 5);
     assert!(world.reads("box", 1 << 20, 5));
     assert_eq!(print(&image), before);
@@ -132,6 +136,9 @@ fn a_clone_is_told_to_make_its_identity_anew_and_a_moved_state_is_not() {
     world.clone("box", None, &world.wanted("twin"));
     block(world.engine.move_state("box", "other", "t", &none())).unwrap();
     assert_eq!([reseed("box"), reseed("twin"), reseed("other")], [false, true, false]);
+    // Moved before it was ever started, it has the keys of the first yet.
+    block(world.engine.move_state("twin", "box", "t2", &none())).unwrap();
+    assert_eq!([reseed("box"), reseed("twin")], [true, false]);
 }
 
 #[test]
@@ -140,11 +147,17 @@ fn a_state_moves_once_and_leaves_an_empty_one() {
     world.made("from");
     world.made("to");
     world.write("from", 1 << 20, 1);
-    for _ in 0..2 {
+    for asked in 0..2 {
         block(world.engine.move_state("from", "to", "token", &none())).unwrap();
         assert!(world.reads("to", 1 << 20, 1));
         assert!(!world.reads("from", 1 << 20, 1));
+        // What is written since stays: the second asking does nothing.
+        if asked == 0 {
+            world.write("from", 2 << 20, 3);
+            world.write("to", 2 << 20, 4);
+        }
     }
+    assert!(world.reads("from", 2 << 20, 3) && world.reads("to", 2 << 20, 4));
     block(world.engine.move_state("to", "from", "back", &none())).unwrap();
     assert!(world.reads("from", 1 << 20, 1));
 }
@@ -171,6 +184,8 @@ fn however_often_it_is_kept_a_state_stays_shallow_and_frozen_layers_stay_as_they
     let Some(world) = World::new() else { return };
     world.made("box");
     let mut first = None;
+    // So large that the others are not worth copying it for.
+    ok(&mut io(&world.disk("box").path, "write -P 99 150M 40M"));
     for n in 0..70_u8 {
         world.write("box", u64::from(n) * 65536, n + 1);
         // What is written over and over must be there as it was last.
@@ -186,7 +201,11 @@ fn however_often_it_is_kept_a_state_stays_shallow_and_frozen_layers_stay_as_they
         assert!(world.reads("box", u64::from(n) * 65536, n + 1), "{n}");
     }
     assert!(world.reads("box", 100 << 20, 70));
-    assert!(world.disk("box").under.len() < 20);
+    assert!(world.reads("box", 180 << 20, 99));
+    let under = world.disk("box").under;
+    assert!(under.len() < 20);
+    let bytes = |path: &Path| path.metadata().unwrap().blocks() * 512;
+    assert!(bytes(&under[under.len() - 2]) > 40 << 20 && bytes(&under[under.len() - 3]) < 20 << 20);
     ok(Command::new("qemu-img").args(["check", "-q"]).arg(&world.disk("box").under[0]));
     let (path, before) = first.unwrap();
     assert_eq!(print(&path), before);
@@ -218,9 +237,9 @@ fn a_disk_grows_and_does_not_shrink() {
     );
     let why = block(world.engine.change(&with(128 << 20), &with(64 << 20), &none())).unwrap_err();
     assert!(why.to_string().contains("cannot shrink"), "{why}");
-    // Of a snapshot that is smaller, the disk is as large as the machine's all the same.
+    // What is made of a larger one is as large.
+    world.write("box", 100 << 20, 2);
     world.snapshot("box", "large");
-    world.create(&world.wanted_as("small", |machine| machine.disk = Some(Size(32 << 20))));
     world.clone("box", Some("large"), &world.wanted_as("twin", |m| m.disk = Some(Size(32 << 20))));
     assert_eq!(world.disk("twin").size, 128 << 20);
 }
@@ -263,6 +282,11 @@ fn a_base_that_somebody_wrote_to_is_refused() {
     let Some(world) = World::new() else { return };
     world.made("box");
     let image = world.place.data().join("images/light.raw");
+    world.disk("box");
+    if !rustix::process::geteuid().is_root() {
+        assert!(std::fs::File::options().append(true).open(&image).is_err());
+    }
+    std::fs::set_permissions(&image, std::fs::Permissions::from_mode(0o600)).unwrap();
     std::fs::File::options().append(true).open(&image).unwrap().set_len(9 << 20).unwrap();
     let why = block(world.engine.start(&world.wanted("box"), &none())).unwrap_err().to_string();
     assert!(why.contains("somebody wrote to") && why.contains("put back the file"), "{why}");
@@ -389,7 +413,7 @@ fn an_image_of_a_persons_own_is_told_by_what_it_is() {
     world.clone("own", None, &world.wanted_as("twin", |m| m.image = at("whole.raw")));
     assert!(world.reads("twin", 299 << 20, 1));
     assert_eq!(print(Path::new(&at("whole.raw"))), before);
-    ok(io(Path::new(&at("whole.raw")), "write 0 64k").arg("-q"));
+    ok(&mut io(Path::new(&at("whole.raw")), "write 0 64k"));
     let why = world.engine.disks("own").unwrap_err().to_string();
     assert!(why.contains("somebody wrote to"), "{why}");
     assert!(world.engine.bases().unwrap().contains(&dir.join("whole.raw")));
@@ -419,6 +443,12 @@ fn engines_leave_each_other_alone() {
     world.made("box");
     world.write("box", 0, 1);
     world.snapshot("box", "kept");
+    // On the file system of a sandbox whose disk is limited.
+    let limited = world.place.data().join("machines/sand/disk/layers/0123456789abcdef");
+    std::fs::create_dir_all(&limited).unwrap();
+    block(world.engine.sweep(&none())).unwrap();
+    assert!(limited.exists());
+    std::fs::remove_dir_all(world.place.data().join("machines/sand/disk")).unwrap();
     let layers = || std::fs::read_dir(world.place.data().join("layers")).unwrap().count();
     let before = (world.layers(), layers());
     assert!(block(sandbox.look("box")).unwrap().is_none());
@@ -476,7 +506,7 @@ fn a_full_disk_is_told_and_nothing_is_lost() {
             .env(HERE, "1")
             .output()
             .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert!(output.status.success(), "{output:?}");
         return;
     }
     let Some(world) = World::new() else { return };
@@ -498,10 +528,120 @@ fn a_full_disk_is_told_and_nothing_is_lost() {
     assert_eq!(block(world.engine.snapshots("box")).unwrap(), []);
     assert!(world.reads("box", 0, 1));
     std::fs::remove_file(disks.join("rest")).unwrap();
+    ok(Command::new("mount").args(["-o", "remount,size=8m"]).arg(&disks));
     world.snapshot("box", "kept");
     world.restore("box", "kept");
     assert!(world.reads("box", 0, 1));
     ok(Command::new("umount").arg(&disks));
+}
+
+/// Where the image has nothing but zeroes.
+const EMPTY: u64 = 100 << 20;
+
+/// Asks for an end at a step: as if the program had been killed before it.
+struct Cut {
+    left: AtomicUsize,
+}
+
+impl Journal for Cut {
+    fn step(&self, _: &str) {
+        self.left.fetch_sub(1, Ordering::SeqCst);
+    }
+    fn note(&self, _: &str) {}
+    fn progress(&self, _: u64, _: u64) {}
+    fn cancelled(&self) -> bool {
+        self.left.load(Ordering::SeqCst) == 0
+    }
+}
+
+/// Asks for work that is cut short at each of its steps, and then again; `check` looks whether it was done once. All of it
+/// in a world of its own, which is empty in the end.
+fn cut_short(work: impl Fn(&World, &Steps) -> Result<(), EngineError>, check: impl Fn(&World)) {
+    for left in 0.. {
+        let Some(world) = World::new() else { return };
+        world.made("box");
+        world.write("box", EMPTY, 1);
+        world.snapshot("box", "one");
+        world.write("box", EMPTY, 2);
+        world.made("other");
+        let cut = Steps::new(Arc::new(Cut { left: AtomicUsize::new(left) }));
+        let done = match work(&world, &cut) {
+            Ok(()) => true,
+            Err(EngineError::Cancelled) => false,
+            Err(e) => panic!("cut short at step {left}: {e}"),
+        };
+        if !done {
+            block(world.engine.sweep(&none())).unwrap();
+            work(&world, &none()).unwrap();
+        }
+        check(&world);
+        for name in ["box", "other", "twin"] {
+            world.destroy(name);
+        }
+        assert!(world.layers().is_empty());
+        if done {
+            assert!(left > 0);
+            return;
+        }
+    }
+}
+
+#[test]
+fn what_was_cut_short_is_finished_by_asking_again() {
+    let is_whole = |world: &World, name: &str, mark: u8| {
+        assert!(world.reads(name, EMPTY, mark));
+        // Nothing is left over, and nothing is missing.
+        assert_eq!(block(world.engine.sweep(&none())).unwrap(), [""; 0]);
+        assert!(world.reads(name, EMPTY, mark));
+    };
+    cut_short(
+        |world, steps| block(world.engine.create(&world.wanted("twin"), steps)),
+        |world| is_whole(world, "twin", 0),
+    );
+    cut_short(
+        |world, steps| block(world.engine.snapshot("box", "two", "", false, steps)).map(drop),
+        |world| {
+            is_whole(world, "box", 2);
+            world.restore("box", "two");
+            is_whole(world, "box", 2);
+        },
+    );
+    cut_short(
+        |world, steps| block(world.engine.restore("box", "one", steps)),
+        |world| is_whole(world, "box", 1),
+    );
+    cut_short(
+        |world, steps| block(world.engine.clone_machine("box", None, &world.wanted("twin"), steps)),
+        |world| {
+            is_whole(world, "twin", 2);
+            is_whole(world, "box", 2);
+        },
+    );
+    cut_short(
+        |world, steps| block(world.engine.move_state("box", "other", "token", steps)),
+        |world| {
+            is_whole(world, "other", 2);
+            is_whole(world, "box", 0);
+        },
+    );
+    cut_short(
+        |world, steps| block(world.engine.remove_snapshot("box", "one", steps)),
+        |world| is_whole(world, "box", 2),
+    );
+    cut_short(
+        |world, steps| block(world.engine.destroy("box", steps)),
+        |world| assert_eq!(world.layers().len(), 1),
+    );
+    cut_short(
+        |world, steps| {
+            let larger = world.wanted_as("box", |machine| machine.disk = Some(Size(512 << 20)));
+            block(world.engine.change(&world.wanted("box"), &larger, steps))
+        },
+        |world| {
+            is_whole(world, "box", 2);
+            assert_eq!(world.disk("box").size, 512 << 20);
+        },
+    );
 }
 
 #[test]

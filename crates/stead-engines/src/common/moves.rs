@@ -24,12 +24,13 @@ impl<K: Kind> Ground<K> {
         let token = Some(token.to_owned());
         if target.moved != token {
             take()?;
-            let arrived = Made { moved: token.clone(), ..target.clone() };
+            // What the state has yet of another machine goes with it.
+            let arrived = Made { moved: token.clone(), reseed: source.reseed, ..target.clone() };
             files::write(&self.place.made(&target.wanted.name), &arrived, Sync::Now)?;
         }
         if source.gave != token {
             leave()?;
-            let left = Made { gave: token, ..source.clone() };
+            let left = Made { gave: token, reseed: false, ..source.clone() };
             files::write(&self.place.made(&source.wanted.name), &left, Sync::Now)?;
         }
         Ok(())

@@ -55,6 +55,14 @@ pub trait Kind: Sized + Send + Sync + 'static {
     fn seal(place: &Place, layer: &Layer) -> Result<(), EngineError>;
 }
 
+/// A state on which empty layers were put.
+pub struct Raised<B> {
+    /// As it was.
+    pub before: State<B>,
+    /// As it is.
+    pub after: State<B>,
+}
+
 /// All states and layers of an engine. While one of these is held by a program, no other changes which layers belong to
 /// what.
 pub struct Store<'a, K> {
@@ -129,32 +137,31 @@ impl<'a, K: Kind> Store<'a, K> {
     /// # Errors
     /// If there are too many layers, or one cannot be made.
     pub fn freeze(&self, name: &str, ask: K::Ask<'_>) -> Result<Parts<K::Base>, EngineError> {
-        self.freeze_those(name, ask, |_, top| Ok(!K::is_empty(self.place, top)?))
+        let written = |_, top: &Layer| Ok(!K::is_empty(self.place, top)?);
+        let Raised { before, after } = self.raise(name, ask, written)?;
+        // Not before: until then it is the one that is written to.
+        for ((_, was), (_, is)) in before.stacks().zip(after.stacks()) {
+            if was.top != is.top {
+                K::seal(self.place, &was.top)?;
+            }
+        }
+        Ok(after.under())
     }
 
-    /// [`Store::freeze`] of these parts, whether anything was written to them or not: for a machine that runs, of whose
-    /// layers not all that was written is in the files.
+    /// Puts empty layers on those topmost ones of which this is said, and writes it down.
+    /// What is written to the former ones afterwards is lost to nobody: they are under the new ones.
     ///
     /// # Errors
-    /// As [`Store::freeze`].
-    pub fn freeze_parts(
-        &self,
-        name: &str,
-        ask: K::Ask<'_>,
-        parts: &[Part],
-    ) -> Result<Parts<K::Base>, EngineError> {
-        self.freeze_those(name, ask, |part, _| Ok(parts.contains(&part)))
-    }
-
-    fn freeze_those(
+    /// If there are too many layers, or one cannot be made.
+    pub fn raise(
         &self,
         name: &str,
         ask: K::Ask<'_>,
         which: impl Fn(Part, &Layer) -> Result<bool, EngineError>,
-    ) -> Result<Parts<K::Base>, EngineError> {
-        let mut state = self.state(name)?;
-        let mut frozen = Vec::new();
-        for (part, stack) in state.stacks_mut() {
+    ) -> Result<Raised<K::Base>, EngineError> {
+        let before = self.state(name)?;
+        let mut after = before.clone();
+        for (part, stack) in after.stacks_mut() {
             if !which(part, &stack.top)? {
                 continue;
             }
@@ -167,15 +174,12 @@ impl<'a, K: Kind> Store<'a, K> {
             }
             let mut under = stack.under();
             under.layers.insert(0, stack.top.clone());
-            frozen.push(stack.top.clone());
             *stack = self.on(under, part, ask)?;
         }
-        if !frozen.is_empty() {
-            self.write(name, &state)?;
+        if before != after {
+            self.write(name, &after)?;
         }
-        // Not before: until then it is the one that is written to.
-        frozen.iter().try_for_each(|layer| K::seal(self.place, layer))?;
-        Ok(state.under())
+        Ok(Raised { before, after })
     }
 
     /// Reads a state.

@@ -145,6 +145,19 @@ impl Base {
     }
 }
 
+impl Base {
+    /// [`Base::unchanged`], and that nobody may write to a file of this engine's own. A person's is theirs.
+    ///
+    /// # Errors
+    /// As [`Base::unchanged`].
+    pub fn guard(&self, place: &Place) -> Result<()> {
+        self.unchanged(place)?;
+        let path = self.path(place);
+        let open = path.metadata().is_ok_and(|meta| meta.mode() & 0o222 != 0);
+        if self.file.is_relative() && open { protect(&path) } else { Ok(()) }
+    }
+}
+
 /// Takes everybody's right to write to a file of this engine's own.
 ///
 /// # Errors

@@ -81,8 +81,8 @@ impl Core {
                 .map_err(|why| EngineError::NotNow(format!("image: {why}")));
         }
         steps.step("make its image")?;
-        let made = self.images.ensure(wanted, steps)?;
-        Base::of(&self.place, image, &guest, &made.file).map_err(EngineError::Failed)
+        let file = self.images.ensure(wanted, steps)?;
+        Base::of(&self.place, image, &guest, &file).map_err(EngineError::Failed)
     }
 
     /// Which guest a machine has; a person's own image is what it is.
@@ -173,6 +173,7 @@ impl Core {
         }
         if changed {
             store.write(name, &state)?;
+            store.collect()?;
         }
         Ok(())
     }

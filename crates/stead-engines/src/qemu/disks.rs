@@ -40,7 +40,7 @@ impl Core {
         let state = self.state(name)?;
         let mut disks = Vec::new();
         if ephemeral {
-            state.root.base.unchanged(&self.place)?;
+            state.root.base.guard(&self.place)?;
             disks.push(Disk {
                 serial: "root",
                 path: state.root.base.path(&self.place),

@@ -3,7 +3,7 @@
 use super::Programs;
 use super::ground::{GuestBoot, arch_of};
 use super::image::{self, GuestFiles, Request};
-use super::images::{Image, Images};
+use super::images::Images;
 use std::path::{Path, PathBuf};
 use stead_file::declared::Guest;
 use stead_machine::engine::Result;
@@ -60,8 +60,8 @@ impl Images for Guests {
         image::check(&self.folder, &request(wanted)).map_err(|e| e.to_string())
     }
 
-    fn ensure(&self, wanted: &Wanted, steps: &Steps) -> Result<Image> {
-        Ok(Image { file: self.files(wanted, steps)?.base })
+    fn ensure(&self, wanted: &Wanted, steps: &Steps) -> Result<PathBuf> {
+        Ok(self.files(wanted, steps)?.base)
     }
 
     fn boot(&self, wanted: &Wanted, board: Board, steps: &Steps) -> Result<Option<GuestBoot>> {

@@ -8,13 +8,6 @@ use stead_machine::engine::Result;
 use stead_machine::model::Wanted;
 use stead_vm::spec::Board;
 
-/// What a machine's disk is made on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
-    /// The file, raw or qcow2; nobody writes to it any more.
-    pub file: PathBuf,
-}
-
 /// Somebody who makes images. Paths of people's own files are none of it.
 pub trait Images: Send + Sync + 'static {
     /// Which guest a machine is to have, where one image has several: `light`, `full`. A state keeps its guest.
@@ -26,11 +19,12 @@ pub trait Images: Send + Sync + 'static {
     /// Why not, and what to do.
     fn check(&self, wanted: &Wanted) -> std::result::Result<(), String>;
 
-    /// The image of a machine, made first if it is not there. Blocks; may be called by several at once.
+    /// The file of a machine's image, raw or qcow2, made first if it is not there; nobody writes to it any more. Blocks;
+    /// may be called by several at once.
     ///
     /// # Errors
     /// Why it cannot be had.
-    fn ensure(&self, wanted: &Wanted, steps: &Steps) -> Result<Image>;
+    fn ensure(&self, wanted: &Wanted, steps: &Steps) -> Result<PathBuf>;
 
     /// What a machine boots from on this board, made first if it is not there; `None` is its own disk. Blocks.
     ///

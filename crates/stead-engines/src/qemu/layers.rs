@@ -127,7 +127,7 @@ pub fn backing(place: &Place, under: &Frozen<Base>) -> (PathBuf, Format) {
 /// # Errors
 /// What is wrong, and what to do.
 pub fn verify(place: &Place, stack: &Stack) -> Result<()> {
-    stack.base.unchanged(place)?;
+    stack.base.guard(place)?;
     // From below: what is wrong is told of the file in which it is.
     let mut under = Frozen { base: stack.base.clone(), layers: Vec::new() };
     for layer in stack.frozen.iter().rev() {

@@ -24,7 +24,7 @@ mod sweep;
 
 pub use ground::GuestBoot;
 pub use guests::Guests;
-pub use images::{Image, Images};
+pub use images::Images;
 pub use persist::LABEL as PERSIST_LABEL;
 
 use self::core::Core;

@@ -36,7 +36,12 @@ impl Core {
         };
         steps.step("put the layers under it")?;
         let state = store.over(parts, self.sizes(to))?;
+        // Left by one that was cut short.
+        let begun = self.place.state(&to.name).exists();
         self.put(&store, to, state, &to_claim)?;
+        if begun {
+            store.collect()?;
+        }
         steps.step("write down what it was made from")?;
         // What is inside has the identity of the other until it starts.
         self.write_made(to, true)

@@ -79,7 +79,8 @@ impl Place {
             let file = std::fs::read_to_string(entry.path().join("loop/backing_file"));
             all.extend(file.ok().filter(|f| f.contains(&dir)).map(|f| format!("loop {f}")));
         }
-        for folder in ["data/machines", "data/layers", "run/machines", "data/claims"] {
+        for folder in ["data/machines", "data/layers", "data/disks", "run/machines", "data/claims"]
+        {
             for entry in std::fs::read_dir(self.dir.path().join(folder)).into_iter().flatten() {
                 let name = entry.unwrap().file_name();
                 // The manager's, and the lock of all layers.

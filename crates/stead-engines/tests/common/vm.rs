@@ -4,7 +4,7 @@ use crate::common::{Place, block, programs};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
-use stead_engines::qemu::{GuestBoot, Image, Images, Programs, Qemu, disks::Disk};
+use stead_engines::qemu::{GuestBoot, Images, Programs, Qemu, disks::Disk};
 use stead_file::declared::Machine;
 use stead_machine::engine::{Engine, Result};
 use stead_machine::model::{Snapshot, Wanted};
@@ -31,9 +31,9 @@ impl Images for OneImage {
         }
     }
 
-    fn ensure(&self, wanted: &Wanted, _: &Steps) -> Result<Image> {
+    fn ensure(&self, wanted: &Wanted, _: &Steps) -> Result<PathBuf> {
         self.check(wanted).map_err(EngineError::Failed)?;
-        Ok(Image { file: self.0.clone() })
+        Ok(self.0.clone())
     }
 
     fn boot(&self, _: &Wanted, _: Board, _: &Steps) -> Result<Option<GuestBoot>> {

@@ -2,10 +2,11 @@
 
 use super::super::core::Core;
 use super::super::disks::serial;
-use super::super::layers::{Parts, Store, file};
+use super::super::layers::{Disks, Parts, Store, file};
 use crate::common::claim::Claim;
 use crate::common::files::failed;
 use crate::common::state::Part;
+use crate::common::store::Kind;
 use std::fs::File;
 use std::os::fd::AsFd;
 use stead_machine::engine::Result;
@@ -30,10 +31,9 @@ impl Core {
         let parts: &[Part] =
             if wanted.declared.ephemeral { &[Part::Persist] } else { &[Part::Root] };
         steps.step("put empty layers on its disks")?;
-        let frozen = store.freeze_parts(name, self.sizes(wanted), parts)?;
-        let state = self.state(name)?;
+        let raised = store.raise(name, self.sizes(wanted), |part, _| Ok(parts.contains(&part)))?;
         let (mut disks, mut files) = (Vec::new(), Vec::new());
-        for (part, stack) in state.stacks().filter(|(part, _)| parts.contains(part)) {
+        for (part, stack) in raised.after.stacks().filter(|(part, _)| parts.contains(part)) {
             let path = file(&self.place, &stack.top);
             let open = File::options().read(true).write(true).open(&path);
             files.push(open.map_err(failed(path.display()))?);
@@ -44,7 +44,12 @@ impl Core {
         let request = Request::Snapshot { disks, memory: false };
         let answer = control::ask(&self.keeper(name)?, &request, &open)
             .map_err(|e| EngineError::Failed(format!("a snapshot while it runs: {e}")))?;
+        for (part, stack) in raised.before.stacks() {
+            if parts.contains(&part) {
+                Disks::seal(&self.place, &stack.top)?;
+            }
+        }
         let consistency = if answer.quiesced { Consistency::Quiesced } else { Consistency::Crash };
-        Ok((frozen, consistency, "layer frozen while it ran".to_owned()))
+        Ok((raised.after.under(), consistency, "layer frozen while it ran".to_owned()))
     }
 }
