@@ -324,3 +324,85 @@ fn as_user(socket: &Path) -> String {
     }
     String::from_utf8(command.output().unwrap().stdout).unwrap().trim().to_owned()
 }
+
+/// A machine that prints a line at its serial port and turns itself off.
+fn boot_sector() -> Vec<u8> {
+    let mut code = vec![0xba, 0xf8, 0x03];
+    code.extend(b"it runs\n".iter().flat_map(|byte| [0xb0, *byte, 0xee]));
+    // Port 0xf4 is `isa-debug-exit`; then it halts.
+    code.extend([0xb0, 0, 0xba, 0xf4, 0, 0xee, 0xf4, 0xeb, 0xfd]);
+    code.resize(510, 0);
+    code.extend([0x55, 0xaa]);
+    code.resize(1 << 20, 0);
+    code
+}
+
+const QEMU: &str = "qemu-system-x86_64 -M q35,memory-backend=m -m 64 -object memory-backend-memfd,id=m,size=64M,share=on \
+    -accel tcg -display none -monitor none -serial stdio -device isa-debug-exit,iobase=0xf4,iosize=4 \
+    -qmp unix:/mnt/disks/qmp,server=on,wait=off -drive if=none,id=d,file=/mnt/disks/disk.qcow2,format=qcow2 \
+    -device virtio-blk-pci,drive=d";
+
+#[test]
+fn qemu_runs_in_a_sandbox() {
+    let there = |program: &str| Command::new(program).arg("--version").output().is_ok();
+    if !there("qemu-system-x86_64") || !there("qemu-img") {
+        println!("skipped: QEMU is not installed");
+        return;
+    }
+    for who in everybody() {
+        let mut world = World::new(who);
+        let disks = world.make_folder("disks", 0o700);
+        fs::write(disks.join("base.raw"), boot_sector()).unwrap();
+        let made = Command::new("qemu-img")
+            .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b", "base.raw", "disk.qcow2"])
+            .current_dir(&disks)
+            .status();
+        assert!(made.unwrap().success());
+        for (name, mode) in [("base.raw", 0o444), ("disk.qcow2", 0o600)] {
+            use std::os::unix::fs::PermissionsExt;
+            fs::set_permissions(disks.join(name), fs::Permissions::from_mode(mode)).unwrap();
+            world.give(&disks.join(name));
+        }
+        world.bind(disks, "/mnt/disks", true, true);
+        let tap = who == common::Who::Root && fs::File::open("/dev/net/tun").is_ok();
+        let card = if tap {
+            "-netdev tap,id=n,fd=$STEAD_TAP_FD -device virtio-net-pci,netdev=n"
+        } else {
+            "-nic none"
+        };
+        world.spec.net.as_mut().unwrap().tap = tap.then(Default::default);
+        world.spec.main =
+            Some(main_of(&format!("{QEMU} {card}; echo status $?; ls /sys/class/net")));
+        wait_gone(&world.start());
+        let log = log(&world);
+        let shown = if tap { "lo\nvm0\n" } else { "lo\n" };
+        assert!(
+            log.contains("it runs\n") && log.contains(&format!("status 1\n{shown}")),
+            "{who:?}: {log}"
+        );
+        world.stop();
+    }
+}
+
+#[test]
+fn a_tap_that_cannot_be_had_is_told() {
+    for who in everybody() {
+        let mut world = World::new(who);
+        world.spec.net.as_mut().unwrap().tap = Some(Default::default());
+        let said = world.try_start().unwrap_err();
+        assert!(said.contains("for a main program"), "{said}");
+        world.spec.main = Some(main_of("echo $STEAD_TAP_FD; readlink /proc/self/fd/3"));
+        if world.may_open("/dev/net/tun") {
+            wait_gone(&world.start());
+            assert!(log(&world).starts_with("3\n/dev/net/tun\n"), "{}", log(&world));
+            world.stop();
+        } else {
+            let said = world.try_start().unwrap_err();
+            assert!(
+                said.contains("/dev/net/tun") && said.contains("must be able to open it"),
+                "{said}"
+            );
+            world.wait_empty();
+        }
+    }
+}

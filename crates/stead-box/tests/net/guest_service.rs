@@ -4,6 +4,7 @@ use super::service::{line, service};
 use super::world::{HOST, Who, World, connect, guests, net, refused, says, world};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpStream, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,12 +16,14 @@ fn agent(world: &World) -> PathBuf {
     let path = world.folder.path().join("agent");
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path).expect("bound");
+    // An ordinary user's machine has an agent of that user's.
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).expect("its mode");
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let mut asked = String::new();
             let mut reader = BufReader::new(stream.try_clone().expect("a copy"));
             reader.read_line(&mut asked).expect("asked");
-            if asked == "{\"connect\":{\"port\":8081}}\n" {
+            if asked == "{\"ask\":\"connect\",\"port\":8081}\n" {
                 let _ = stream.write_all(b"{}\nby the agent\n");
                 let mut heard = [0; 4];
                 if reader.read_exact(&mut heard).is_ok() {
@@ -162,8 +165,9 @@ fn a_machine_and_a_sandbox_are_peers_of_each_other() {
         second.peers = [world.peer("first", 2)].into();
         let mut third = net(Egress::Open);
         third.address = Ipv4Addr::new(10, 90, 0, 4);
+        let user = if who == Who::Guest { Who::Root } else { Who::User };
         let machine = world.sandbox(who, "first", first);
-        let second = world.sandbox(Who::Root, "second", second);
+        let second = world.sandbox(user, "second", second);
         let third = world.sandbox(who, "third", third);
         machine.inside(|| service("0.0.0.0:5432"));
         second.inside(|| service("0.0.0.0:5432"));

@@ -52,7 +52,7 @@ pub fn call(socket: &Path, port: u16) -> io::Result<OwnedFd> {
     // The very file that was looked at, not whatever has its name by now.
     let address = SocketAddrUnix::new(format!("/proc/self/fd/{}", place.as_raw_fd()))?;
     rustix::net::connect(&connection, &address)?;
-    let line = format!("{}\n", serde_json::json!({ "connect": { "port": port } }));
+    let line = format!("{}\n", serde_json::json!({ "ask": "connect", "port": port }));
     let sent = rustix::net::send(&connection, line.as_bytes(), SendFlags::NOSIGNAL)?;
     if sent == line.len() { Ok(connection) } else { Err(io::ErrorKind::WriteZero.into()) }
 }
@@ -130,8 +130,8 @@ mod tests {
         assert!(call(&at("link"), 80).is_err() && call(&at("file"), 80).is_err());
         assert!(call(&at("none"), 80).is_err());
         let _asked = call(&at("socket"), 80).unwrap();
-        let mut line = [0; 24];
+        let mut line = [0; 28];
         listener.accept().unwrap().0.read_exact(&mut line).unwrap();
-        assert_eq!(&line, b"{\"connect\":{\"port\":80}}\n");
+        assert_eq!(&line, b"{\"ask\":\"connect\",\"port\":80}\n");
     }
 }
