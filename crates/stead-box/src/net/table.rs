@@ -42,7 +42,7 @@ pub fn of_processes(own: Ipv4Addr, door: SocketAddrV4) -> io::Result<()> {
         address(list, TO, own, 32, EQUAL);
         verdict(list, ACCEPT);
     });
-    table.to_door(door);
+    table.hand_to(door);
     table.write()
 }
 
@@ -69,7 +69,7 @@ pub fn of_guest(guest: Ipv4Addr, door: SocketAddrV4, tap: u32) -> io::Result<()>
         address(list, FROM, guest, 32, NOT_EQUAL);
         verdict(list, DROP);
     });
-    table.to_door(door);
+    table.hand_to(door);
     // What answers a connection of ours to the machine: `tproxy` leaves it alone, since its socket stands for nobody else.
     // The beginning of a connection never comes this far.
     table.rule(|list| {
@@ -124,7 +124,7 @@ impl Table {
         self.acks += 1;
     }
 
-    fn to_door(&mut self, door: SocketAddrV4) {
+    fn hand_to(&mut self, door: SocketAddrV4) {
         for protocol in [TCP, UDP] {
             self.rule(|list| {
                 protocol_is(list, protocol);

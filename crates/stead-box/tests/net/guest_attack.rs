@@ -3,6 +3,7 @@
 
 use super::guest::Guest;
 use super::world::{HOST, Sandbox, Who, World, guests, net, says, world};
+use rustix::net::{AddressFamily as Family, ipproto};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
 use std::time::Duration;
@@ -193,7 +194,6 @@ fn nothing_but_tcp_and_udp_passes() {
                 rustix::net::socket_with(kind, rustix::net::SocketType::RAW, flags, Some(protocol))
                     .expect("a socket")
             };
-            use rustix::net::{AddressFamily as Family, ipproto};
             [
                 raw(Family::INET, ipproto::ICMP),
                 raw(Family::INET, ipproto::IPIP),
@@ -307,7 +307,7 @@ fn only_the_gateway_answers_for_an_address_on_the_line() {
             .beside(|| std::fs::read_to_string("/proc/thread-self/net/arp").expect("neighbours"));
         assert!(known.lines().skip(1).all(|line| line.starts_with("10.90.0.2 ")), "{known}");
         machine.inside(|| {
-            assert_eq!(says("203.0.113.10:22", b"x").expect("well"), "I am 203.0.113.10:22")
+            assert_eq!(says("203.0.113.10:22", b"x").expect("well"), "I am 203.0.113.10:22");
         });
     }
 }

@@ -9,6 +9,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::Duration;
 use stead_box::net::client;
+use stead_box::spec::Tap;
 use stead_file::declared::{Egress, Port};
 
 /// An agent that finds port 8081 only, and says so along with its answer.
@@ -82,7 +83,7 @@ fn ports_lead_to_the_machines_address_or_to_its_agent() {
         // Other rules: the host's port goes, without an agent its port does, too.
         declared.host_ports = vec![];
         declared.agent = None;
-        declared.tap = Some(Default::default());
+        declared.tap = Some(Tap::default());
         client::set_rules(&machine.socket(), &declared).expect("other rules");
         machine.inside(|| refused("10.90.255.254:8000", b"x"));
         client::connect(&machine.socket(), 8081).expect_err("no agent");

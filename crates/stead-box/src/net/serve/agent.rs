@@ -4,6 +4,7 @@
 //! connection is the stream. The keeper is inside, so nothing that it puts in the socket's place is trusted: no symbolic link
 //! leads elsewhere, and what is there must be a socket.
 
+use super::Server;
 use crate::binds;
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
@@ -37,6 +38,17 @@ pub fn places(own: Ipv4Addr, port: u16, guest: bool, agent: bool) -> Vec<Place> 
         (false, _) => vec![at(own), at(Ipv4Addr::LOCALHOST)],
         (true, true) => vec![Place::Agent(port), at(own)],
         (true, false) => vec![at(own)],
+    }
+}
+
+impl Server {
+    /// A connection to a place inside, made or being made; an agent has yet to answer.
+    pub(super) fn reach(&self, place: Place) -> io::Result<OwnedFd> {
+        match (place, &self.setup.net.agent) {
+            (Place::Address(there), _) => self.inside.connect(there),
+            (Place::Agent(port), Some(socket)) => call(socket, port),
+            (Place::Agent(_), None) => Err(io::ErrorKind::NotFound.into()),
+        }
     }
 }
 
