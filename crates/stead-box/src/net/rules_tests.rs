@@ -11,6 +11,8 @@ fn rules(egress: Egress) -> Rules {
         dns: Vec::new(),
         address: Ipv4Addr::new(10, 90, 0, 2),
         peers: [("db".to_owned(), peer)].into(),
+        tap: None,
+        agent: None,
     };
     Rules::read("box", &net).expect("rules")
 }
@@ -178,6 +180,8 @@ fn an_entry_that_cannot_be_read_is_named() {
             dns: Vec::new(),
             address: Ipv4Addr::new(10, 90, 0, 2),
             peers: [].into(),
+            tap: None,
+            agent: None,
         };
         let error = Rules::read("box", &net).expect_err(bad);
         assert!(error.contains(&format!("`{bad}`")), "{error}");

@@ -19,6 +19,13 @@ const REGISTER_PORT: u32 = 2;
 const TABLE: &str = "stead";
 const CHAIN: &str = "prerouting";
 const SUBSYSTEM: u16 = 10 << 8;
+/// Headers, by the kernel's numbers.
+const NETWORK: u32 = 1;
+const TRANSPORT: u32 = 2;
+/// Where the flags are in a TCP header, and two of them.
+const TCP_FLAGS: u32 = 13;
+const SYN: u8 = 2;
+const ACK: u8 = 16;
 /// Where the addresses are in an IPv4 header.
 const FROM: u32 = 12;
 const TO: u32 = 16;
@@ -35,7 +42,7 @@ pub fn of_processes(own: Ipv4Addr, door: SocketAddrV4) -> io::Result<()> {
         address(list, TO, own, 32, EQUAL);
         verdict(list, ACCEPT);
     });
-    table.to_door(door);
+    table.hand_to(door);
     table.write()
 }
 
@@ -62,7 +69,16 @@ pub fn of_guest(guest: Ipv4Addr, door: SocketAddrV4, tap: u32) -> io::Result<()>
         address(list, FROM, guest, 32, NOT_EQUAL);
         verdict(list, DROP);
     });
-    table.to_door(door);
+    table.hand_to(door);
+    // What answers a connection of ours to the machine: `tproxy` leaves it alone, since its socket stands for nobody else.
+    // The beginning of a connection never comes this far.
+    table.rule(|list| {
+        arrived_by(list, tap);
+        address(list, TO, GATEWAY, 32, EQUAL);
+        protocol_is(list, TCP);
+        masked(list, TRANSPORT, TCP_FLAGS, &[SYN | ACK], NOT_EQUAL, &[SYN]);
+        verdict(list, ACCEPT);
+    });
     table.write()?;
     let mut table = Table::new(INET6, ACCEPT);
     table.rule(|list| {
@@ -108,13 +124,10 @@ impl Table {
         self.acks += 1;
     }
 
-    fn to_door(&mut self, door: SocketAddrV4) {
+    fn hand_to(&mut self, door: SocketAddrV4) {
         for protocol in [TCP, UDP] {
             self.rule(|list| {
-                expression(list, "meta", |data| {
-                    data.number(1, REGISTER).number(2, 16);
-                });
-                compare(list, EQUAL, &[protocol]);
+                protocol_is(list, protocol);
                 load(list, REGISTER, &door.ip().octets());
                 load(list, REGISTER_PORT, &door.port().to_be_bytes());
                 expression(list, "tproxy", |data| {
@@ -169,16 +182,36 @@ fn arrived_by(list: &mut Messages, interface: u32) {
 
 /// Compares an address of the packet, at `offset` in its network header.
 fn address(list: &mut Messages, offset: u32, with: Ipv4Addr, prefix: u32, how: u32) {
-    expression(list, "payload", |data| {
-        data.number(1, REGISTER).number(2, 1).number(3, offset).number(4, 4);
-    });
     let mask = u32::MAX << (32 - prefix);
-    expression(list, "bitwise", |data| {
-        data.number(1, REGISTER).number(2, REGISTER).number(3, 4);
-        value(data, 4, &mask.to_be_bytes());
-        value(data, 5, &[0; 4]);
+    masked(
+        list,
+        NETWORK,
+        offset,
+        &mask.to_be_bytes(),
+        how,
+        &(u32::from(with) & mask).to_be_bytes(),
+    );
+}
+
+/// Compares the bits of `mask` of what is at `offset` in a header.
+fn masked(list: &mut Messages, header: u32, offset: u32, mask: &[u8], how: u32, with: &[u8]) {
+    let len = mask.len() as u32;
+    expression(list, "payload", |data| {
+        data.number(1, REGISTER).number(2, header).number(3, offset).number(4, len);
     });
-    compare(list, how, &(u32::from(with) & mask).to_be_bytes());
+    expression(list, "bitwise", |data| {
+        data.number(1, REGISTER).number(2, REGISTER).number(3, len);
+        value(data, 4, mask);
+        value(data, 5, &[0; 4][..mask.len()]);
+    });
+    compare(list, how, with);
+}
+
+fn protocol_is(list: &mut Messages, protocol: u8) {
+    expression(list, "meta", |data| {
+        data.number(1, REGISTER).number(2, 16);
+    });
+    compare(list, EQUAL, &[protocol]);
 }
 
 fn verdict(list: &mut Messages, code: u32) {

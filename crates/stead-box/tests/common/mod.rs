@@ -131,6 +131,16 @@ impl World {
         self.spec.binds.push(Bind { host, inside: inside.into(), writable, shifted });
     }
 
+    /// Whether whoever starts the sandbox may read and write this file.
+    pub fn may_open(&self, path: &str) -> bool {
+        let mut command = Command::new("sh");
+        command.args(["-c", "test -r $0 && test -w $0", path]);
+        if self.who == Who::User && rustix::process::geteuid().is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command.status().unwrap().success()
+    }
+
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(self.program());
         command.args(args);

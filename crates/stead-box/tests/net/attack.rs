@@ -1,15 +1,15 @@
 //! Every way out that is closed, tried from inside. What is refused must not have arrived anywhere.
 
 use super::names::{A, AAAA, HTTPS, ask, ask_at, ask_by_stream};
-use super::world::{HOST, HOST_TOO, Who, World, allow, connect, net, refused, says, world};
+use super::world::{
+    HOST, HOST_TOO, Who, World, allow, connect, everybody, net, refused, says, world,
+};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, ipproto};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use stead_file::declared::Egress;
-
-const WHO: [Who; 3] = [Who::Root, Who::User, Who::Guest];
 
 fn http(host: &str) -> Vec<u8> {
     format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes()
@@ -62,7 +62,7 @@ fn refused_datagram(to: &str) {
 
 /// What no mode lets through.
 fn closed(world: &World, egress: &Egress) {
-    for who in WHO {
+    for who in everybody() {
         let sandbox = world.sandbox(who, "box", net(egress.clone()));
         let places = [
             (format!("{HOST}:443"), "the host itself"),
@@ -155,7 +155,7 @@ fn open_is_open() {
     let Some(world) = world() else { return };
     world.seen.name("good.test", &["203.0.113.10", "203.0.113.11"]);
     world.seen.name("big.test", &["203.0.113.12"]);
-    for who in WHO {
+    for who in everybody() {
         let sandbox = world.sandbox(who, "box", net(Egress::Open));
         sandbox.inside(|| {
             for place in ["203.0.113.10:22", "203.0.113.10:443", "10.1.2.3:5432", "1.1.1.1:853"] {
@@ -187,7 +187,7 @@ fn open_is_open() {
 fn web_only_is_the_web_with_names() {
     let Some(world) = world() else { return };
     world.seen.name("good.test", &["203.0.113.10"]);
-    for who in WHO {
+    for who in everybody() {
         let sandbox = world.sandbox(who, "box", net(Egress::WebOnly));
         sandbox.inside(|| {
             assert_eq!(
@@ -260,7 +260,7 @@ fn a_list_is_kept_by_dns_hello_host_and_address() {
         "203.0.113.40:5432",
         "203.0.113.10:9999",
     ];
-    for who in WHO {
+    for who in everybody() {
         let sandbox = world.sandbox(who, "box", net(allow(&list)));
         sandbox.inside(|| {
             assert_eq!(ask("good.test", A).count, 1);
@@ -360,7 +360,7 @@ fn a_list_is_kept_by_dns_hello_host_and_address() {
 fn none_is_nothing() {
     let Some(world) = world() else { return };
     world.seen.name("good.test", &["203.0.113.30"]);
-    for who in WHO {
+    for who in everybody() {
         let sandbox = world.sandbox(who, "box", net(Egress::None));
         sandbox.inside(|| {
             assert_eq!(ask("good.test", A).code, 3);

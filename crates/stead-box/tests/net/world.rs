@@ -95,6 +95,9 @@ pub fn world() -> Option<World> {
     seen.ready.wait();
     let folder = tempfile::tempdir().expect("a folder");
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
+    if others() && fs::exists("/dev/net/tun").is_ok_and(|there| there) {
+        open_tun(folder.path());
+    }
     internet::host_services(&seen);
     Some(World { seen, folder, _internet: internet })
 }
@@ -129,6 +132,49 @@ pub enum Who {
     Root,
     User,
     Guest,
+    /// A virtual machine of an ordinary user's.
+    GuestOfUser,
+}
+
+impl Who {
+    fn is_guest(self) -> bool {
+        matches!(self, Who::Guest | Who::GuestOfUser)
+    }
+}
+
+/// All of them that there can be here.
+pub fn everybody() -> Vec<Who> {
+    let mut all = vec![Who::Root, Who::User];
+    all.extend(guests());
+    all
+}
+
+/// Virtual machines that there can be here; printed if none.
+pub fn guests() -> Vec<Who> {
+    if File::options().read(true).write(true).open("/dev/net/tun").is_err() {
+        println!("skipped for virtual machines: /dev/net/tun cannot be opened");
+        return vec![];
+    }
+    if others() { vec![Who::Guest, Who::GuestOfUser] } else { vec![Who::Guest] }
+}
+
+/// Whether there are other users: in a user namespace of ours there is nobody else to become.
+fn others() -> bool {
+    fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.contains("4294967295"))
+}
+
+/// Opens `/dev/net/tun` to ordinary users, as most hosts have it, for this thread and what it starts.
+fn open_tun(folder: &std::path::Path) {
+    let tun = folder.join("tun");
+    let at = tun.to_str().expect("text");
+    let run = |program: &str, arguments: &[&str]| {
+        let done = Command::new(program).args(arguments).output().expect(program);
+        assert!(done.status.success(), "{program}: {}", String::from_utf8_lossy(&done.stderr));
+    };
+    unshare(UnshareFlags::NEWNS).expect("a mount namespace");
+    run("mount", &["--make-rprivate", "/"]);
+    run("mknod", &["-m", "666", at, "c", "10", "200"]);
+    run("mount", &["--bind", at, "/dev/net/tun"]);
 }
 
 /// A sandbox's network that is served.
@@ -174,19 +220,16 @@ impl World {
 
     #[allow(unsafe_code)]
     pub fn try_sandbox(&self, who: Who, name: &str, mut net: Net) -> Result<Sandbox, String> {
-        if who == Who::Guest {
+        if who.is_guest() {
             net.tap = Some(Tap::default());
         }
         let run = self.run_folder(name);
         let _ = fs::remove_dir_all(&run);
         fs::create_dir(&run).expect("a folder");
         fs::set_permissions(&run, fs::Permissions::from_mode(0o700)).expect("its mode");
-        let setup = NetSetup {
-            net: net.clone(),
-            run: run.clone(),
-            rootless: who == Who::User,
-            name: name.to_owned(),
-        };
+        let rootless = matches!(who, Who::User | Who::GuestOfUser);
+        let setup =
+            NetSetup { net: net.clone(), run: run.clone(), rootless, name: name.to_owned() };
         let (theirs, ours) =
             rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
         // By a descriptor, since others may not walk to where it was built.
@@ -194,10 +237,7 @@ impl World {
         let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
         let (said, says) = UnixStream::pair().expect("a pair of sockets");
         command.arg("net").stdin(Stdio::piped()).stdout(OwnedFd::from(says));
-        // In a user namespace of ours nobody else is there to become.
-        let others =
-            fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.contains("4294967295"));
-        if who == Who::User && others {
+        if rootless && others() {
             command.uid(NOBODY).gid(NOBODY);
             std::os::unix::fs::chown(&run, Some(NOBODY), Some(NOBODY)).expect("its owner");
         }
@@ -222,7 +262,7 @@ impl World {
         assert_eq!(line.lines().count(), 1, "{line}");
         let said: serde_json::Value = serde_json::from_str(&line).expect("json");
         if said["ready"] == true {
-            assert_eq!(tap.is_some(), who == Who::Guest);
+            assert_eq!(tap.is_some(), who.is_guest());
             let guest = tap.map(|tap| Guest::new(tap, net.address));
             return Ok(Sandbox { child, lifeline: Some(ours), run, net, guest });
         }

@@ -4,6 +4,7 @@
 //! connection is the stream. The keeper is inside, so nothing that it puts in the socket's place is trusted: no symbolic link
 //! leads elsewhere, and what is there must be a socket.
 
+use super::Server;
 use crate::binds;
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
@@ -40,6 +41,17 @@ pub fn places(own: Ipv4Addr, port: u16, guest: bool, agent: bool) -> Vec<Place> 
     }
 }
 
+impl Server {
+    /// A connection to a place inside, made or being made; an agent has yet to answer.
+    pub(super) fn reach(&self, place: Place) -> io::Result<OwnedFd> {
+        match (place, &self.setup.net.agent) {
+            (Place::Address(there), _) => self.inside.connect(there),
+            (Place::Agent(port), Some(socket)) => call(socket, port),
+            (Place::Agent(_), None) => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+}
+
 /// Asks the agent behind `socket` for a connection to `port`.
 pub fn call(socket: &Path, port: u16) -> io::Result<OwnedFd> {
     let place = binds::real(socket).map_err(io::Error::other)?;
@@ -52,7 +64,7 @@ pub fn call(socket: &Path, port: u16) -> io::Result<OwnedFd> {
     // The very file that was looked at, not whatever has its name by now.
     let address = SocketAddrUnix::new(format!("/proc/self/fd/{}", place.as_raw_fd()))?;
     rustix::net::connect(&connection, &address)?;
-    let line = format!("{}\n", serde_json::json!({ "connect": { "port": port } }));
+    let line = format!("{}\n", serde_json::json!({ "ask": "connect", "port": port }));
     let sent = rustix::net::send(&connection, line.as_bytes(), SendFlags::NOSIGNAL)?;
     if sent == line.len() { Ok(connection) } else { Err(io::ErrorKind::WriteZero.into()) }
 }
@@ -130,8 +142,8 @@ mod tests {
         assert!(call(&at("link"), 80).is_err() && call(&at("file"), 80).is_err());
         assert!(call(&at("none"), 80).is_err());
         let _asked = call(&at("socket"), 80).unwrap();
-        let mut line = [0; 24];
+        let mut line = [0; 28];
         listener.accept().unwrap().0.read_exact(&mut line).unwrap();
-        assert_eq!(&line, b"{\"connect\":{\"port\":80}}\n");
+        assert_eq!(&line, b"{\"ask\":\"connect\",\"port\":80}\n");
     }
 }

@@ -400,15 +400,6 @@ impl Server {
         }
     }
 
-    /// A connection to a place inside, made or being made; an agent has yet to answer.
-    pub(super) fn reach(&self, place: Place) -> std::io::Result<OwnedFd> {
-        match (place, &self.setup.net.agent) {
-            (Place::Address(there), _) => self.inside.connect(there),
-            (Place::Agent(port), Some(socket)) => agent::call(socket, port),
-            (Place::Agent(_), None) => Err(std::io::ErrorKind::NotFound.into()),
-        }
-    }
-
     /// The agent's answer may be there.
     fn asked(&mut self, key: Key, mut flow: Box<Flow>) -> Kept {
         let Some(server) = &flow.server else { return self.cut(*flow) };
