@@ -11,8 +11,8 @@ mod states;
 mod value;
 
 pub use file::{Apply, Init, Plan};
-pub use inside::{Console, Cp, Exec, Forward, Shell, StartScript};
-pub use machines::{Destroy, Diff, Doctor, Ls, Machines, Operations};
+pub use inside::{Console, Cp, Exec, Forward, Login, Shell, StartScript};
+pub use machines::{Destroy, Diff, Doctor, Ls, Machines, Operations, Up};
 pub use printed::{Export, ExportFormat, Logs, Replay, Screen, ScreenFormat, Search};
 pub use program::{Completions, Man, Steward};
 pub use sessions::{Attach, Kill, Rename, Restart, RestartWord, Rm, Run, Send, Status, Wait};
@@ -72,6 +72,8 @@ pub enum Command {
     Shell(Shell),
     /// Show a virtual machine's serial console; leave with ctrl-\ d
     Console(Console),
+    /// Log an agent in inside a machine, by the agent's own login, shown here
+    Login(Login),
     /// Copy files into or out of a machine
     Cp(Cp),
     /// Lead ports of this host into a machine for as long as this runs
@@ -83,7 +85,7 @@ pub enum Command {
     /// Make the machines as stead.toml says
     Apply(Apply),
     /// Start machines
-    Up(Machines),
+    Up(Up),
     /// Stop machines; their states stay
     Down(Machines),
     /// Remove machines with their states and snapshots

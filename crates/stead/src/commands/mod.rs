@@ -3,6 +3,7 @@
 mod agents;
 mod ask;
 mod attach;
+mod consent;
 mod console;
 mod cp;
 mod doctor;
@@ -10,6 +11,7 @@ mod door;
 mod forward;
 mod history;
 mod kill;
+mod login;
 mod ls;
 mod machine;
 mod operations;
@@ -54,6 +56,7 @@ pub fn run(cli: Cli) -> Outcome {
         Command::Exec(args) => door::exec(&args),
         Command::Shell(args) => door::shell(&args),
         Command::Console(args) => console::run(&args),
+        Command::Login(args) => login::run(&args),
         Command::Cp(args) => cp::run(&args),
         Command::Forward(args) => forward::run(&args),
         Command::Init(args) => plan::init(&args),
