@@ -19,6 +19,19 @@ pub struct Init {
     pub folder: Option<PathBuf>,
 }
 
+/// `stead new`.
+#[derive(Debug, Args)]
+pub struct New {
+    /// The machine's name; asked for when absent
+    pub name: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub file: SteadFile,
+    /// Ask line by line, without menus; so it is where there is no terminal
+    #[arg(long)]
+    pub plain: bool,
+}
+
 /// `stead plan`.
 #[derive(Debug, Args)]
 pub struct Plan {

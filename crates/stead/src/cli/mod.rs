@@ -10,7 +10,7 @@ mod sessions;
 mod states;
 mod value;
 
-pub use file::{Apply, Init, Plan};
+pub use file::{Apply, Init, New, Plan};
 pub use inside::{Console, Cp, Exec, Forward, Login, Shell, StartScript};
 pub use machines::{Destroy, Diff, Doctor, Ls, Machines, Operations, Up};
 pub use printed::{Export, ExportFormat, Logs, Replay, Screen, ScreenFormat, Search};
@@ -80,6 +80,8 @@ pub enum Command {
     Forward(Forward),
     /// Write a first stead.toml
     Init(Init),
+    /// Choose a machine from menus and add it to stead.toml
+    New(New),
     /// Show what would change for the machines to be as stead.toml says (exit status 3: something would)
     Plan(Plan),
     /// Make the machines as stead.toml says

@@ -14,6 +14,7 @@ mod kill;
 mod login;
 mod ls;
 mod machine;
+mod new;
 mod operations;
 mod plan;
 mod run;
@@ -60,6 +61,7 @@ pub fn run(cli: Cli) -> Outcome {
         Command::Cp(args) => cp::run(&args),
         Command::Forward(args) => forward::run(&args),
         Command::Init(args) => plan::init(&args),
+        Command::New(args) => new::run(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Apply(args) => plan::apply(&args),
         Command::Up(args) => machine::up(&args),
