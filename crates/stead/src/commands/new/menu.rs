@@ -37,7 +37,12 @@ impl Menu<'_> {
     fn press(&mut self, key: KeyEvent) -> Pressed {
         let fitting = self.fitting();
         let here = fitting.get(self.at).copied();
-        match key.code {
+        let code = match key.code {
+            // Enter, if it was typed before this terminal gave each key.
+            KeyCode::Char('j') if key.modifiers.contains(KeyModifiers::CONTROL) => KeyCode::Enter,
+            code => code,
+        };
+        match code {
             KeyCode::Esc => return Pressed::Left,
             KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => {
                 return Pressed::Left;
@@ -198,6 +203,8 @@ mod tests {
         assert_eq!(press(&mut many, " v hu <<^^ \r"), Pressed::Done);
         assert_eq!(many.marked, [1, 3]);
         assert!(many.lines("size").contains(&"  [x] huge".to_owned()), "{:?}", many.lines("size"));
+        let early = KeyEvent::new(KeyCode::Char('j'), KeyModifiers::CONTROL);
+        assert_eq!(many.press(early), Pressed::Done);
         let left = many.press(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL));
         assert_eq!(left, Pressed::Left);
     }

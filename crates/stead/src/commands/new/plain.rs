@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn answers_are_numbers_beginnings_or_nothing() {
         let items: Vec<String> = ["small", "medium", "mini"].map(String::from).into();
-        let mut asked = |answers: &str| {
+        let asked = |answers: &str| {
             let mut plain = Plain { input: answers.as_bytes(), output: Vec::new() };
             let one = plain.one("size", &items, 1).ok();
             (one, String::from_utf8(plain.output).unwrap())
