@@ -71,7 +71,7 @@ pub struct Machine {
     pub running: bool,
     /// What it is as a virtual machine of the engine `qemu`.
     #[serde(skip_serializing_if = "Qemu::is_default")]
-    pub qemu: Qemu,
+    pub qemu: Box<Qemu>,
     /// Agents whose login on this host is copied into it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub share_agent_auth: Vec<String>,
@@ -100,7 +100,7 @@ impl Default for Machine {
             env: BTreeMap::new(),
             keep: Keep::default(),
             running: true,
-            qemu: Qemu::default(),
+            qemu: Box::default(),
             share_agent_auth: Vec::new(),
         }
     }

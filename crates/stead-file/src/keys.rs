@@ -141,7 +141,7 @@ pub(crate) static MACHINE: Table<Machine> = Table {
         /// What only a virtual machine has.
         qemu: QEMU, "{}", "{ guest = \"light\" }",
             elsewhere ["vm", "kvm", "virtual"]
-            => |machine| &mut machine.qemu;
+            => |machine| &mut *machine.qemu;
     }),
 };
 

@@ -104,7 +104,7 @@ cwd = "sub"
         env: [("TZ", "CET"), ("LANG", "C")].map(|(k, v)| (k.into(), v.into())).into(),
         keep: Keep { count: Some(3), age: Some(30 * 86400) },
         running: false,
-        qemu: Qemu::default(),
+        qemu: Box::default(),
         share_agent_auth: vec!["claude".into()],
     };
     assert_eq!(declared.machines["box"], expected);
@@ -231,7 +231,7 @@ allow_sensitive = ["/etc/nginx", "~"]
         format: Some(Format::Raw),
         allow_sensitive: vec!["/etc/nginx".into(), "/home/ana".into()],
     };
-    assert_eq!(declared.machines["vm"].qemu, expected);
+    assert_eq!(*declared.machines["vm"].qemu, expected);
     assert_eq!(declared.machines["vm"].image, "/home/ana/farm/disk.img");
     assert_eq!(expected.desktop.unwrap().size(), (3840, 2160));
 }

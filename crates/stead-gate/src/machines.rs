@@ -18,6 +18,8 @@ pub fn router(machines: Machines) -> Router {
         .route("/v1/machines/{name}/down", post(down))
         .route("/v1/machines/{name}/restart", post(restart))
         .route("/v1/machines/{name}/exec", post(exec))
+        .route("/v1/machines/{name}/logins", post(logins))
+        .route("/v1/machines/{name}/agents/{agent}", post(prepare_agent))
         .route("/v1/machines/{name}/way", get(way))
         .route("/v1/machines/{name}/console", get(console))
         .route("/v1/machines/{name}/script", get(script))
@@ -77,6 +79,21 @@ async fn exec(
     Ask(ask): Ask<api::Exec>,
 ) -> Answer {
     json(machines.door(&name, ask).await)
+}
+
+async fn logins(
+    State(machines): State<Machines>,
+    Path(name): Path<String>,
+    Ask(ask): Ask<api::ShareLogins>,
+) -> Answer {
+    json(apart(async move { machines.share_logins(&name, ask).await }).await)
+}
+
+async fn prepare_agent(
+    State(machines): State<Machines>,
+    Path((name, agent)): Path<(String, String)>,
+) -> Answer {
+    json(apart(async move { machines.prepare_agent(&name, &agent).await }).await)
 }
 
 async fn way(State(machines): State<Machines>, Path(name): Path<String>) -> Answer {

@@ -53,19 +53,7 @@ fn read_at(path: &Path) -> Result<SteadFile, Failure> {
             _ => "it has to be a file that you may read",
         })
     })?;
-    let folder = absolute.parent().unwrap_or(Path::new("/")).to_owned();
-    let shown = std::env::current_dir()
-        .ok()
-        .and_then(|here| absolute.strip_prefix(here).ok().map(ToOwned::to_owned))
-        .unwrap_or_else(|| absolute.clone());
-    let context = Context {
-        path: shown,
-        folder,
-        home: std::env::var_os("HOME").map(PathBuf::from),
-        engines: stead_engines::NAMES.to_vec(),
-        host: Some(host_facts()),
-    };
-    match ::stead_file::read_bytes(&bytes, &context) {
+    match ::stead_file::read_bytes(&bytes, &context(&absolute)) {
         Ok(checked) => {
             eprint!("{}", checked.warnings.plain());
             let owner = stead_machine::plan::owner(&checked.declaration, &absolute);
@@ -73,10 +61,41 @@ fn read_at(path: &Path) -> Result<SteadFile, Failure> {
             settle_paths(&mut declaration);
             Ok(SteadFile { declaration, owner })
         }
-        Err(report) => {
-            eprint!("{}", report.plain());
-            Err(Failure::misused(report.to_string()))
-        }
+        Err(report) => Err(wrong(&report)),
+    }
+}
+
+/// Whether a text would be a good stead file at this path.
+///
+/// # Errors
+/// If it has errors; all of them have been printed then.
+pub fn check(text: &str, path: &Path) -> Result<(), Failure> {
+    let absolute = std::path::absolute(path)?;
+    match ::stead_file::read(text, &context(&absolute)) {
+        Ok(checked) => eprint!("{}", checked.warnings.plain()),
+        Err(report) => return Err(wrong(&report)),
+    }
+    Ok(())
+}
+
+fn wrong(report: &::stead_file::Report) -> Failure {
+    eprint!("{}", report.plain());
+    Failure::misused(report.to_string())
+}
+
+/// What reading this file needs to know.
+fn context(absolute: &Path) -> Context<'static> {
+    let folder = absolute.parent().unwrap_or(Path::new("/")).to_owned();
+    let shown = std::env::current_dir()
+        .ok()
+        .and_then(|here| absolute.strip_prefix(here).ok().map(ToOwned::to_owned))
+        .unwrap_or_else(|| absolute.to_owned());
+    Context {
+        path: shown,
+        folder,
+        home: std::env::var_os("HOME").map(PathBuf::from),
+        engines: stead_engines::NAMES.to_vec(),
+        host: Some(host_facts()),
     }
 }
 

@@ -5,7 +5,7 @@ use super::names::{A, ask};
 use super::world::{Who, World, allow, connect, everybody, guests, net, refused, says, world};
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use stead_box::net::client;
 use stead_file::declared::{Egress, Port};
@@ -143,7 +143,7 @@ fn ports_lead_in_and_out() {
     let Some(world) = world() else { return };
     for who in WHO {
         let mut declared = net(Egress::None);
-        let port = |host, inside| Port { address: IpAddr::V4(Ipv4Addr::LOCALHOST), host, inside };
+        let port = |host, inside| Port { host, inside, ..Port::default() };
         declared.ports = vec![port(18080, 8080), port(18081, 8081), port(18082, 8082)];
         declared.host_ports = vec![8000];
         let sandbox = world.sandbox(who, "box", declared.clone());
@@ -228,8 +228,7 @@ fn rules_change_while_it_runs() {
         let mut kept = sandbox.inside(|| connect("203.0.113.40:5432").expect("connected"));
         let mut rules = net(allow(&["203.0.113.40:5432"]));
         rules.host_ports = vec![8000];
-        rules.ports =
-            vec![Port { address: IpAddr::V4(Ipv4Addr::LOCALHOST), host: 18090, inside: 80 }];
+        rules.ports = vec![Port { host: 18090, inside: 80, ..Port::default() }];
         client::set_rules(&sandbox.socket(), &rules).expect("other rules");
         let error = stands.read_to_end(&mut Vec::new()).expect_err("it is cut");
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);

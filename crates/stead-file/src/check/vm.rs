@@ -99,7 +99,7 @@ fn login(source: &Source<'_>, reader: &mut Reader<'_>, name: &str, machine: &mut
 
 /// What only a virtual machine has is an error where a machine of another engine says it itself.
 fn none(source: &Source<'_>, reader: &mut Reader<'_>, name: &str, machine: &mut Machine) {
-    machine.qemu = Qemu::default();
+    *machine.qemu = Qemu::default();
     let engine = machine.engine.clone();
     if let Some(table) = source.own_qemu(name)
         && !reader.told(&source.place(name, "engine"))

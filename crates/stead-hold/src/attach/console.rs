@@ -150,7 +150,7 @@ mod tests {
         let (mut wire, _machine) = pair();
         let mut buf = [0; 64];
         for _ in 0..64 {
-            assert!(!wire.take(&[b'x'; 32 * 1024]));
+            assert!(!wire.take(&vec![b'x'; 32 * 1024]));
             wire.exchange(&mut buf).unwrap();
         }
         assert!(wire.typed.len() <= MOST_TYPED);

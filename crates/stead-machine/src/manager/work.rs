@@ -107,7 +107,7 @@ impl Work {
             Task::Restore { snapshot } => self.restore(name, &snapshot).await,
             Task::RemoveSnapshot { snapshot } => self.remove_snapshot(name, &snapshot).await,
             Task::Clone { from, snapshot } => self.copy(&from, snapshot.as_deref(), name).await,
-            Task::Move { from } => self.move_state(&from, name).await,
+            Task::Move { from } => Box::pin(self.move_state(&from, name)).await,
             Task::Apply { entry, owner } => self.apply(&entry, &owner).await,
         }
     }

@@ -108,10 +108,12 @@ pub fn to_ask(machine: &Machine) -> Vec<(PathBuf, &'static str)> {
 /// A tag for each share, no two the same: the mode, 8 characters of a hash of the path, and of the folder's name what fits.
 /// A share keeps its tag as long as none before it has the same folder and mode.
 pub fn tags(shares: &[Share]) -> Vec<String> {
+    let most = u32::try_from(shares.len()).unwrap_or(u32::MAX);
     let mut taken = HashSet::new();
     let free = |share: &Share| {
-        let tag = (0..).map(|again| tag(share, again)).find(|tag| !taken.contains(tag));
-        let tag = tag.unwrap_or_default();
+        // No more can be taken than there are shares.
+        let mut tries = (0..=most).map(|again| tag(share, again));
+        let tag = tries.find(|tag| !taken.contains(tag)).unwrap_or_default();
         taken.insert(tag.clone());
         tag
     };

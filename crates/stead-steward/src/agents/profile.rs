@@ -43,6 +43,9 @@ pub struct Profile {
     pub about: String,
     /// The program, with arguments that it always gets.
     pub command: Vec<String>,
+    /// The command with which a person logs in, without a browser beside it.
+    #[serde(default)]
+    pub login: Vec<String>,
     /// How its command line is to be read.
     #[serde(default)]
     pub arguments: Arguments,

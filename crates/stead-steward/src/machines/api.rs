@@ -9,6 +9,8 @@
 //! | `GET /v1/machines/NAME/goes` | | list of texts: what a destruction takes with it |
 //! | `POST /v1/machines/NAME/up`, `/down`, `/restart` | | [`Line`]s |
 //! | `POST /v1/machines/NAME/exec` | [`Exec`] | [`Door`] |
+//! | `POST /v1/machines/NAME/logins` | [`ShareLogins`] | list of [`SharedLogin`] |
+//! | `POST /v1/machines/NAME/agents/AGENT` | | null; what starts the agent without questions is in the machine |
 //! | `GET /v1/machines/NAME/way` | | [`Way`] |
 //! | `GET /v1/machines/NAME/console` | | [`Console`] |
 //! | `GET /v1/machines/NAME/script` | | a text: the shell script that starts it without Stead |
@@ -196,4 +198,20 @@ pub struct Console {
     pub socket: PathBuf,
     /// Everything that it ever printed.
     pub log: PathBuf,
+}
+
+/// Agents whose login on this host is to be in a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShareLogins {
+    /// The agents.
+    pub agents: Vec<String>,
+}
+
+/// What became of an agent's login.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedLogin {
+    /// The agent.
+    pub agent: String,
+    /// It was copied; otherwise the machine had one.
+    pub copied: bool,
 }

@@ -3,6 +3,7 @@
 pub mod api;
 mod bridges;
 mod declared;
+mod logins;
 mod work;
 
 pub use api::Line;
@@ -410,6 +411,48 @@ impl Machines {
         }
     }
 
+    /// Copies the login of agents on this host into a machine that runs and has none of its own.
+    ///
+    /// # Errors
+    /// If one cannot be copied.
+    pub async fn share_logins(
+        &self,
+        name: &str,
+        ask: api::ShareLogins,
+    ) -> Result<Vec<api::SharedLogin>, StewardError> {
+        let mut shared = Vec::new();
+        for agent in ask.agents {
+            let copied = logins::share(&self.manager, name, &agent).await;
+            let copied = copied.map_err(StewardError::failed)? == logins::Copied::Copied;
+            shared.push(api::SharedLogin { agent, copied });
+        }
+        Ok(shared)
+    }
+
+    /// Puts what starts an agent without questions into a machine that runs.
+    ///
+    /// # Errors
+    /// If it cannot be written there.
+    pub async fn prepare_agent(&self, name: &str, agent: &str) -> Result<(), StewardError> {
+        if agent != "claude" || name == "host" {
+            return Ok(());
+        }
+        logins::install_start_claude(&self.manager, name).await.map_err(StewardError::failed)
+    }
+
+    async fn share_declared_logins(&self, name: &str) {
+        let Ok(Some(record)) = self.manager.records().get(name) else { return };
+        for agent in &record.wanted.declared.share_agent_auth {
+            match logins::share(&self.manager, name, agent).await {
+                Ok(logins::Copied::There) => {}
+                Ok(logins::Copied::Copied) => self.steward.tell(format!(
+                    "machine \"{name}\": the login of {agent} on this host was copied into it"
+                )),
+                Err(why) => self.steward.tell(format!("machine \"{name}\": {why}")),
+            }
+        }
+    }
+
     /// A machine's serial console.
     ///
     /// # Errors
@@ -493,7 +536,11 @@ impl Machines {
             Ok(Some(_)) => {}
         }
         match self.get(name).await.map(|shown| shown.phase) {
-            Ok(Phase::Running) => self.steward.machine_up(name),
+            Ok(Phase::Running) => {
+                // Before its sessions, which may be the agents'.
+                self.share_declared_logins(name).await;
+                self.steward.machine_up(name);
+            }
             Ok(Phase::Stopped) => self.steward.machine_down(name),
             Ok(Phase::Partial(why) | Phase::Unknown(why)) => {
                 self.steward.machine_unknown(name, &why);

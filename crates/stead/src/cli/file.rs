@@ -19,6 +19,19 @@ pub struct Init {
     pub folder: Option<PathBuf>,
 }
 
+/// `stead new`.
+#[derive(Debug, Args)]
+pub struct New {
+    /// The machine's name; asked for when absent
+    pub name: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub file: SteadFile,
+    /// Ask line by line, without menus; so it is where there is no terminal
+    #[arg(long)]
+    pub plain: bool,
+}
+
 /// `stead plan`.
 #[derive(Debug, Args)]
 pub struct Plan {
@@ -40,9 +53,12 @@ pub struct Apply {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub file: SteadFile,
-    /// Do not ask before something is destroyed
+    /// Do not ask before something is destroyed; sensitive folders are asked for all the same
     #[arg(short, long)]
     pub yes: bool,
+    /// Copy this host's login of Claude Code into the machines that have none, once
+    #[arg(long)]
+    pub share_agent_auth: bool,
     /// Machines that are worked on at once
     #[arg(long, default_value_t = 8, value_name = "N")]
     pub parallel: usize,

@@ -81,3 +81,16 @@ pub struct StartScript {
     #[arg(long)]
     pub force: bool,
 }
+
+/// `stead login`.
+#[derive(Debug, Args)]
+pub struct Login {
+    /// The machine
+    pub machine: String,
+    /// The agent; stead agents lists them
+    #[arg(short, long, default_value = "claude")]
+    pub agent: String,
+    /// More arguments for the agent's own login
+    #[arg(last = true)]
+    pub args: Vec<String>,
+}

@@ -28,6 +28,20 @@ pub struct Machines {
     pub json: Json,
 }
 
+/// `stead up`.
+#[derive(Debug, Args)]
+pub struct Up {
+    /// The machines
+    #[arg(required = true)]
+    pub machines: Vec<String>,
+    /// Copy this host's login of Claude Code into those that have none, once
+    #[arg(long)]
+    pub share_agent_auth: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub json: Json,
+}
+
 /// `stead destroy`.
 #[derive(Debug, Args)]
 pub struct Destroy {

@@ -10,9 +10,9 @@ mod sessions;
 mod states;
 mod value;
 
-pub use file::{Apply, Init, Plan};
-pub use inside::{Console, Cp, Exec, Forward, Shell, StartScript};
-pub use machines::{Destroy, Diff, Doctor, Ls, Machines, Operations};
+pub use file::{Apply, Init, New, Plan};
+pub use inside::{Console, Cp, Exec, Forward, Login, Shell, StartScript};
+pub use machines::{Destroy, Diff, Doctor, Ls, Machines, Operations, Up};
 pub use printed::{Export, ExportFormat, Logs, Replay, Screen, ScreenFormat, Search};
 pub use program::{Completions, Man, Steward};
 pub use sessions::{Attach, Kill, Rename, Restart, RestartWord, Rm, Run, Send, Status, Wait};
@@ -72,18 +72,22 @@ pub enum Command {
     Shell(Shell),
     /// Show a virtual machine's serial console; leave with ctrl-\ d
     Console(Console),
+    /// Log an agent in inside a machine, by the agent's own login, shown here
+    Login(Login),
     /// Copy files into or out of a machine
     Cp(Cp),
     /// Lead ports of this host into a machine for as long as this runs
     Forward(Forward),
     /// Write a first stead.toml
     Init(Init),
+    /// Choose a machine from menus and add it to stead.toml
+    New(New),
     /// Show what would change for the machines to be as stead.toml says (exit status 3: something would)
     Plan(Plan),
     /// Make the machines as stead.toml says
     Apply(Apply),
     /// Start machines
-    Up(Machines),
+    Up(Up),
     /// Stop machines; their states stay
     Down(Machines),
     /// Remove machines with their states and snapshots

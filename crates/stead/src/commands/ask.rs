@@ -29,3 +29,32 @@ pub fn whether(yes: bool, goes: &[String], question: &str) -> Result<(), Failure
         Err(Failure::failed("nothing was done"))
     }
 }
+
+/// Shows lines and goes on only if somebody types this very word.
+///
+/// # Errors
+/// If the answer is another, or there is nobody to ask; `otherwise` is what to do then.
+pub fn for_a_word(
+    lines: &[String],
+    word: &str,
+    question: &str,
+    otherwise: &str,
+) -> Result<(), Failure> {
+    let there = attach::has_terminal();
+    for line in lines {
+        if there {
+            print(format!("  {line}\n").as_bytes())?;
+        } else {
+            eprintln!("  {line}");
+        }
+    }
+    if !there {
+        return Err(
+            Failure::misused(format!("there is no terminal to ask in: {question}")).help(otherwise)
+        );
+    }
+    print(format!("{question} Type {word} to do it: ").as_bytes())?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    if answer.trim() == word { Ok(()) } else { Err(Failure::failed("nothing was done")) }
+}

@@ -55,7 +55,7 @@ pub fn command(
 }
 
 /// Goes on as that command: its terminal, signals and exit status are its own.
-fn become_it(mut command: Command) -> Outcome {
+pub fn become_it(mut command: Command) -> Outcome {
     let error = command.exec();
     let program = command.get_program().to_string_lossy().into_owned();
     Err(Failure::failed(format!("cannot run {program}: {error}")))

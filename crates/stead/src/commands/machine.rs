@@ -1,7 +1,7 @@
 //! `stead up`, `down`, `destroy`, `diff`, `clone`, `move`, and `restart` of a machine.
 
-use super::{ask, print, print_json, work};
-use crate::cli::{CloneMachine, Destroy, Diff, Machines, Move};
+use super::{ask, login, print, print_json, work};
+use crate::cli::{CloneMachine, Destroy, Diff, Machines, Move, Up};
 use crate::failure::{Failure, Outcome};
 use crate::present;
 use crate::resolve::path_part;
@@ -84,8 +84,15 @@ pub fn is(steward: &Steward, name: &str) -> bool {
     steward.get::<api::Shown>(&path(name)).is_ok()
 }
 
-pub fn up(args: &Machines) -> Outcome {
-    each(&args.machines, args.json.json, "up")
+pub fn up(args: &Up) -> Outcome {
+    if args.share_agent_auth {
+        login::warn(&args.machines);
+    }
+    let worst = each(&args.machines, args.json.json, "up")?;
+    if args.share_agent_auth {
+        return Ok(worst.max(login::share(&Steward::of_user()?, &args.machines, args.json.json)?));
+    }
+    Ok(worst)
 }
 
 pub fn down(args: &Machines) -> Outcome {

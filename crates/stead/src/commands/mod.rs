@@ -3,6 +3,7 @@
 mod agents;
 mod ask;
 mod attach;
+mod consent;
 mod console;
 mod cp;
 mod doctor;
@@ -10,8 +11,10 @@ mod door;
 mod forward;
 mod history;
 mod kill;
+mod login;
 mod ls;
 mod machine;
+mod new;
 mod operations;
 mod plan;
 mod run;
@@ -54,9 +57,11 @@ pub fn run(cli: Cli) -> Outcome {
         Command::Exec(args) => door::exec(&args),
         Command::Shell(args) => door::shell(&args),
         Command::Console(args) => console::run(&args),
+        Command::Login(args) => login::run(&args),
         Command::Cp(args) => cp::run(&args),
         Command::Forward(args) => forward::run(&args),
         Command::Init(args) => plan::init(&args),
+        Command::New(args) => new::run(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Apply(args) => plan::apply(&args),
         Command::Up(args) => machine::up(&args),

@@ -1,6 +1,6 @@
 //! `stead init`, `schema`, `plan`, `apply`.
 
-use super::{ask, print, print_json, work};
+use super::{ask, consent, login, print, print_json, work};
 use crate::cli::{Apply, Init, Plan as Arguments};
 use crate::failure::{Failure, Outcome};
 use crate::present;
@@ -9,6 +9,7 @@ use crate::steward::Steward;
 use hyper::Method;
 use std::io::Write;
 use stead_machine::Plan;
+use stead_machine::model::Phase;
 use stead_machine::plan::Action;
 use stead_steward::machines::api;
 
@@ -58,11 +59,25 @@ pub fn plan(args: &Arguments) -> Outcome {
 }
 
 pub fn apply(args: &Apply) -> Outcome {
-    let (body, plan) = look(args.file.file.as_deref(), &args.machines)?;
+    let (mut body, mut plan) = look(args.file.file.as_deref(), &args.machines)?;
     if !args.json.json {
         print(shown(&plan).as_bytes())?;
     }
-    if !plan.has_changes() {
+    let sensitive = consent::sensitive(&plan);
+    if !sensitive.is_empty() {
+        consent::ask_for(&sensitive, &mut body.declaration)?;
+        plan = Steward::of_user()?.post("/v1/plan", &body)?;
+        if !args.json.json {
+            print(shown(&plan).as_bytes())?;
+        }
+    }
+    let machines: Vec<String> = plan.machines.iter().map(|entry| entry.name.clone()).collect();
+    if args.share_agent_auth {
+        login::warn(&machines);
+    } else {
+        consent::tell_of_logins(&plan);
+    }
+    if !plan.has_changes() && !args.share_agent_auth {
         return Ok(status(&plan));
     }
     if plan.machines.iter().any(|entry| matches!(entry.action, Action::Destroy { .. })) {
@@ -71,6 +86,15 @@ pub fn apply(args: &Apply) -> Outcome {
     let steward = Steward::of_user()?;
     let body = api::Apply { declared: body, plan, parallel: args.parallel };
     work::follow(&steward, Method::POST, "/v1/apply", Some(&body), args.json.json)?;
+    if args.share_agent_auth {
+        let all: Vec<api::Shown> = steward.get("/v1/machines")?;
+        let runs = |name: &String| {
+            all.iter()
+                .any(|it| it.name == *name && it.engine != "host" && it.phase == Phase::Running)
+        };
+        let machines: Vec<String> = machines.into_iter().filter(runs).collect();
+        return login::share(&steward, &machines, args.json.json);
+    }
     Ok(0)
 }
 

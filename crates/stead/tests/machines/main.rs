@@ -16,3 +16,4 @@ mod records;
 mod sessions;
 mod states;
 mod user;
+mod vms;
