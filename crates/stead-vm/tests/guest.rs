@@ -17,9 +17,9 @@ fn guest() -> Option<Guest> {
     have(&[Kernel::Cloud]).then(|| Boot::new(MACHINES[0]).ready())
 }
 
-/// Starts a command whose first line is its number inside.
-fn numbered(guest: &Guest, line: &str) -> (Child, BufReader<std::process::ChildStdout>, String) {
-    let mut exec = guest.exec(&["/bin/sh", "-c", &format!("echo $$; {line}")]);
+/// Starts a command whose first line, after it has done `first`, is its number inside.
+fn numbered(guest: &Guest, first: &str, line: &str) -> (Child, BufReader<std::process::ChildStdout>, String) {
+    let mut exec = guest.exec(&["/bin/sh", "-c", &format!("{first}\necho $$; {line}")]);
     let mut client = exec.stdin(Stdio::piped()).spawn().expect("stead-vm exec");
     let mut said = BufReader::new(client.stdout.take().expect("its output"));
     let mut pid = String::new();
@@ -77,7 +77,7 @@ fn all_that_goes_in_comes_out_of_cat() {
 fn twenty_commands_run_at_once_and_one_that_is_not_read_holds_up_nobody() {
     let Some(guest) = guest() else { return };
     // Its output is not read.
-    let (mut stuck, said, _) = numbered(&guest, "cat /dev/zero");
+    let (mut stuck, said, _) = numbered(&guest, "", "exec cat /dev/zero");
     let started: Vec<Child> = (0..20)
         .map(|i| {
             let line = format!("read go; seq 2000; echo {i}");
@@ -136,7 +136,7 @@ fn a_command_at_a_terminal_has_one_of_its_own_with_the_size_of_its_callers() {
 #[test]
 fn a_command_is_told_signals_and_ends_with_its_caller() {
     let Some(guest) = guest() else { return };
-    let (mut told, _said, _) = numbered(&guest, "trap 'exit 3' TERM; while :; do usleep 10000; done");
+    let (mut told, _said, _) = numbered(&guest, "trap 'exit 3' TERM", "while :; do usleep 10000; done");
     // What it does not read does not hold up what is said beside it.
     let mut input = told.stdin.take().expect("its input");
     let giver = std::thread::spawn(move || input.write_all(&vec![b'x'; 1 << 20]));
@@ -145,8 +145,8 @@ fn a_command_is_told_signals_and_ends_with_its_caller() {
     assert_eq!(told.wait().expect("a status").code(), Some(3));
     assert!(giver.join().expect("a giver").is_err(), "nobody reads it");
 
-    for line in ["exec sleep 1000", "trap '' TERM; while :; do sleep 1000; done", "exec cat /dev/zero"] {
-        let (mut client, _said, pid) = numbered(&guest, line);
+    for line in ["exec sleep 1000", "trap '' TERM; while :; do usleep 10000; done", "exec cat /dev/zero"] {
+        let (mut client, _said, pid) = numbered(&guest, "", line);
         client.kill().expect("it runs");
         client.wait().expect("its end");
         until_gone(&guest, &pid);
@@ -164,7 +164,7 @@ fn what_a_command_leaves_running_stays_and_keeps_nobody_waiting() {
 fn a_port_inside_is_reached_over_the_line() {
     let Some(guest) = guest() else { return };
     assert!(client::connect(&guest.socket, 5000).is_err(), "nobody listens");
-    guest.sh("nc -ll -p 5000 -s 127.0.0.1 -e cat >/dev/null 2>&1 & until nc -z 127.0.0.1 5000; do usleep 20000; done");
+    guest.sh("nc -ll -p 5000 -s 127.0.0.1 -e cat >/dev/null 2>&1 & until nc 127.0.0.1 5000 </dev/null 2>/dev/null; do usleep 20000; done");
     let stream = client::connect(&guest.socket, 5000).expect("a connection");
     let mut stream = std::os::unix::net::UnixStream::from(stream);
     let sent: Vec<u8> = (0..1_000_000_u32).map(|i| (i % 251) as u8).collect();
@@ -184,9 +184,9 @@ fn a_port_inside_is_reached_over_the_line() {
 fn the_line_begins_anew_when_the_keeper_does() {
     let Some(mut guest) = guest() else { return };
     for _ in 0..5 {
-        let (sleeping, _quiet, pid) = numbered(&guest, "exec sleep 1000");
+        let (sleeping, _quiet, pid) = numbered(&guest, "", "exec sleep 1000");
         // Frames are under way, and cut short.
-        let (flooding, said, _) = numbered(&guest, "exec cat /dev/zero");
+        let (flooding, said, _) = numbered(&guest, "", "exec cat /dev/zero");
         guest.stop_relay();
         drop(said);
         guest.start_relay();
@@ -224,7 +224,7 @@ fn the_clock_is_set() {
 fn nobody_writes_while_the_disks_are_frozen() {
     let Some(guest) = guest() else { return };
     guest.ask(&Request::Freeze);
-    let (client, mut said, pid) = numbered(&guest, "echo kept > /root/new; cat /root/new");
+    let (client, mut said, pid) = numbered(&guest, "", "echo kept > /root/new; cat /root/new");
     // It waits in the kernel, and goes on when it may.
     guest.sh(&format!("until grep -q 'State:.D' /proc/{pid}/status; do usleep 20000; done"));
     guest.ask(&Request::Thaw);
