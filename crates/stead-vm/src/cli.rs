@@ -83,7 +83,12 @@ fn read(args: &[OsString]) -> Result<Exec, String> {
                     _ => return Err("--env needs NAME=VALUE".into()),
                 }
             }
-            _ => return Err(format!("{} is not understood; the command follows --", word.display())),
+            _ => {
+                return Err(format!(
+                    "{} is not understood; the command follows --",
+                    word.display()
+                ));
+            }
         }
     }
     exec.command = args.map(text).collect::<Result<_, _>>()?;
@@ -92,7 +97,9 @@ fn read(args: &[OsString]) -> Result<Exec, String> {
     }
     // As a sandbox has it: a command shows what its caller's terminal can.
     for name in ["LANG", "TERM"] {
-        if let Ok(value) = std::env::var(name) && !exec.clear_env {
+        if let Ok(value) = std::env::var(name)
+            && !exec.clear_env
+        {
             exec.env.insert(0, (name.to_owned(), value));
         }
     }

@@ -18,7 +18,11 @@ fn guest() -> Option<Guest> {
 }
 
 /// Starts a command whose first line, after it has done `first`, is its number inside.
-fn numbered(guest: &Guest, first: &str, line: &str) -> (Child, BufReader<std::process::ChildStdout>, String) {
+fn numbered(
+    guest: &Guest,
+    first: &str,
+    line: &str,
+) -> (Child, BufReader<std::process::ChildStdout>, String) {
     let mut exec = guest.exec(&["/bin/sh", "-c", &format!("{first}\necho $$; {line}")]);
     let mut client = exec.stdin(Stdio::piped()).spawn().expect("stead-vm exec");
     let mut said = BufReader::new(client.stdout.take().expect("its output"));
@@ -49,8 +53,9 @@ fn a_command_has_streams_status_folder_and_variables() {
         assert_eq!(status(&["/bin/sh", "-c", "kill -9 $$"]), Some(128 + 9));
         assert_eq!(status(&["no-such-thing"]), Some(127));
         assert_eq!(status(&["/etc/passwd"]), Some(126));
-        let mut there = guest.exec_with(&["--cwd", "/etc", "--env", "A=b c"], &["sh", "-c", "pwd; echo $A"]);
-        assert_eq!(there.output().expect("an output").stdout, b"/etc\nb c\n");
+        let mut elsewhere =
+            guest.exec_with(&["--cwd", "/etc", "--env", "A=b c"], &["sh", "-c", "pwd; echo $A"]);
+        assert_eq!(elsewhere.output().expect("an output").stdout, b"/etc\nb c\n");
         let mut nowhere = guest.exec_with(&["--cwd", "/nowhere"], &["true"]);
         assert_eq!(nowhere.status().expect("a status").code(), Some(125));
     }
@@ -107,7 +112,8 @@ fn a_command_at_a_terminal_has_one_of_its_own_with_the_size_of_its_callers() {
     let size = |ws_row, ws_col| Winsize { ws_row, ws_col, ws_xpixel: 0, ws_ypixel: 0 };
     tcsetwinsize(&master, size(33, 101)).expect("a size");
     let stream = || Stdio::from(slave.try_clone().expect("a descriptor"));
-    let line = "tty; stty size; trap 'stty size; exit 5' WINCH; echo waits; while :; do read x; done";
+    let line =
+        "tty; stty size; trap 'stty size; exit 5' WINCH; echo waits; while :; do read x; done";
     let mut exec = guest.exec(&["/bin/sh", "-c", line]);
     let mut client =
         exec.stdin(stream()).stdout(stream()).stderr(stream()).spawn().expect("stead-vm exec");
@@ -136,16 +142,19 @@ fn a_command_at_a_terminal_has_one_of_its_own_with_the_size_of_its_callers() {
 #[test]
 fn a_command_is_told_signals_and_ends_with_its_caller() {
     let Some(guest) = guest() else { return };
-    let (mut told, _said, _) = numbered(&guest, "trap 'exit 3' TERM", "while :; do usleep 10000; done");
+    let (mut asked, _said, _) =
+        numbered(&guest, "trap 'exit 3' TERM", "while :; do usleep 10000; done");
     // What it does not read does not hold up what is said beside it.
-    let mut input = told.stdin.take().expect("its input");
+    let mut input = asked.stdin.take().expect("its input");
     let giver = std::thread::spawn(move || input.write_all(&vec![b'x'; 1 << 20]));
-    let pid = rustix::process::Pid::from_child(&told);
+    let pid = rustix::process::Pid::from_child(&asked);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
-    assert_eq!(told.wait().expect("a status").code(), Some(3));
+    assert_eq!(asked.wait().expect("a status").code(), Some(3));
     assert!(giver.join().expect("a giver").is_err(), "nobody reads it");
 
-    for line in ["exec sleep 1000", "trap '' TERM; while :; do usleep 10000; done", "exec cat /dev/zero"] {
+    for line in
+        ["exec sleep 1000", "trap '' TERM; while :; do usleep 10000; done", "exec cat /dev/zero"]
+    {
         let (mut client, _said, pid) = numbered(&guest, "", line);
         client.kill().expect("it runs");
         client.wait().expect("its end");
@@ -164,7 +173,7 @@ fn what_a_command_leaves_running_stays_and_keeps_nobody_waiting() {
 fn a_port_inside_is_reached_over_the_line() {
     let Some(guest) = guest() else { return };
     assert!(client::connect(&guest.socket, 5000).is_err(), "nobody listens");
-    guest.sh("nc -ll -p 5000 -s 127.0.0.1 -e cat >/dev/null 2>&1 & until nc 127.0.0.1 5000 </dev/null 2>/dev/null; do usleep 20000; done");
+    guest.sh("nc -ll -p 5000 -e cat >/dev/null 2>&1 & until grep -q :1388 /proc/net/tcp /proc/net/tcp6; do usleep 20000; done");
     let stream = client::connect(&guest.socket, 5000).expect("a connection");
     let mut stream = std::os::unix::net::UnixStream::from(stream);
     let sent: Vec<u8> = (0..1_000_000_u32).map(|i| (i % 251) as u8).collect();
@@ -190,7 +199,7 @@ fn the_line_begins_anew_when_the_keeper_does() {
         guest.stop_relay();
         drop(said);
         guest.start_relay();
-        guest.expect(Word::Ready);
+        guest.expect(&Word::Ready);
         for client in [sleeping, flooding] {
             let output = client.wait_with_output().expect("an end");
             assert!(!output.status.success());
@@ -207,8 +216,8 @@ fn the_agent_is_started_again_and_what_runs_stays() {
     // Who asks is a child of the agent.
     let client = guest.try_sh("kill -9 $PPID");
     assert_eq!(client.status.code(), Some(125));
-    guest.expect(Word::Lost);
-    guest.expect(Word::Ready);
+    guest.expect(&Word::Lost);
+    guest.expect(&Word::Ready);
     guest.sh(&format!("kill -0 {pid}"));
 }
 
@@ -259,11 +268,18 @@ fn the_time_of_a_command() {
         let mut bare: Vec<Duration> = (0..50)
             .map(|_| {
                 let began = Instant::now();
-                Command::new(PROGRAM).arg("--version").stdout(Stdio::null()).status().expect("a status");
+                Command::new(PROGRAM)
+                    .arg("--version")
+                    .stdout(Stdio::null())
+                    .status()
+                    .expect("a status");
                 began.elapsed()
             })
             .collect();
         bare.sort();
-        println!("{machine}: true {:?} (p90 {:?}), ping {:?}, program alone {:?}", times[100], times[180], pings[100], bare[25]);
+        println!(
+            "{machine}: true {:?} (p90 {:?}), ping {:?}, program alone {:?}",
+            times[100], times[180], pings[100], bare[25]
+        );
     }
 }

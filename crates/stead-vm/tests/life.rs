@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
-use stead_vm::guest::config::{Config, Net, Persist, Share, ShareKind};
+use stead_vm::guest::config::{self, Config, Net, Persist, Share, ShareKind};
 use stead_vm::line::spoken::Request;
 
 fn down(mut guest: Guest) {
@@ -50,6 +50,19 @@ fn a_guest_shuts_down_and_its_disk_is_whole_and_keeps_what_was_written() {
 }
 
 #[test]
+fn a_guest_with_an_init_of_its_own_runs_it_and_finds_the_agent() {
+    if !have(&[Kernel::Cloud]) {
+        return;
+    }
+    let mut boot = Boot::new(MACHINES[1]);
+    boot.config.guest = config::Guest::Full;
+    let guest = boot.ready();
+    assert_eq!(guest.sh("readlink /proc/1/exe; hostname"), "/bin/busybox\nguest\n");
+    // There is no systemd to be asked: the agent does it.
+    down(guest);
+}
+
+#[test]
 fn a_guest_is_who_it_is_told_to_be() {
     if !have(&[Kernel::Cloud]) {
         return;
@@ -58,7 +71,8 @@ fn a_guest_is_who_it_is_told_to_be() {
     boot.config.strip = true;
     boot.config.root.grow = true;
     boot.config.root.device = "serial:root".into();
-    boot.config.authorized_keys = vec!["ssh-ed25519 AAAA one".into(), "ssh-ed25519 BBBB two".into()];
+    boot.config.authorized_keys =
+        vec!["ssh-ed25519 AAAA one".into(), "ssh-ed25519 BBBB two".into()];
     boot.config.clock_ms = Some(2_000_000_000_000);
     boot.config.seed = Some("5a".repeat(64));
     let guest = boot.ready();
@@ -68,14 +82,21 @@ fn a_guest_is_who_it_is_told_to_be() {
     assert!(guest.sh("cat /etc/passwd").starts_with("root:"));
     assert!(guest.sh("grep guest /etc/hosts").starts_with("127.0.1.1"));
     assert_eq!(guest.sh("ls /etc/ssh /var/lib"), "/etc/ssh:\n\n/var/lib:\n");
-    assert_eq!(guest.sh("cat /root/.ssh/authorized_keys | wc -l; stat -c %a /root/.ssh/authorized_keys"), "2\n600\n");
-    let megabytes: u64 = guest.sh("df -m / | tail -n 1 | awk '{print $2}'").trim().parse().expect("a number");
+    assert_eq!(
+        guest.sh("cat /root/.ssh/authorized_keys | wc -l; stat -c %a /root/.ssh/authorized_keys"),
+        "2\n600\n"
+    );
+    let megabytes: u64 =
+        guest.sh("df -m / | tail -n 1 | awk '{print $2}'").trim().parse().expect("a number");
     assert!(megabytes > 70, "{megabytes}");
     assert!(guest.sh("date +%s").trim().parse::<u64>().expect("a number") >= 2_000_000_000);
     assert_eq!(guest.sh("ls /run/stead/bin; stat -c %a /run/stead/config.json"), "stead-vm\n600\n");
     guest.sh("test -d /proc/1 -a -c /dev/pts/ptmx -a -w /dev/shm -a -w /tmp -a -f /sys/fs/cgroup/cgroup.procs");
     // The first root is gone, with its memory.
-    assert_eq!(guest.sh("readlink /proc/1/exe; ls /init 2>/dev/null | wc -l"), "/run/stead/bin/stead-vm\n0\n");
+    assert_eq!(
+        guest.sh("readlink /proc/1/exe; ls /init 2>/dev/null | wc -l"),
+        "/run/stead/bin/stead-vm\n0\n"
+    );
 
     let other = Config {
         hostname: "other".into(),
@@ -85,7 +106,10 @@ fn a_guest_is_who_it_is_told_to_be() {
         ..Config::default()
     };
     guest.ask(&Request::Identity { config: Box::new(other) });
-    assert_eq!(guest.sh("hostname; cat /etc/hostname /etc/machine-id"), format!("other\nother\n{}\n", "f".repeat(32)));
+    assert_eq!(
+        guest.sh("hostname; cat /etc/hostname /etc/machine-id"),
+        format!("other\nother\n{}\n", "f".repeat(32))
+    );
     assert!(guest.sh("date +%s").trim().parse::<u64>().expect("a number") >= 2_100_000_000);
     down(guest);
 }
@@ -117,9 +141,14 @@ fn a_root_in_memory_leaves_its_disk_as_it_was_but_folders_that_are_kept() {
     guest.sh("echo forgotten > /etc/new; echo kept > /root/new; echo kept > /var/log/deep/new");
     assert_eq!(guest.sh("stat -c %a /root; df -m / | tail -n 1 | awk '{print $2}'"), "700\n64\n");
     down(guest);
-    assert!(fs::read(&root).expect("the disk") == fs::read(common::root_image()).expect("the disk"));
+    assert!(
+        fs::read(&root).expect("the disk") == fs::read(common::root_image()).expect("the disk")
+    );
     let guest = boot();
-    assert_eq!(guest.sh("cat /root/new /var/log/deep/new; ls /etc/new 2>/dev/null | wc -l"), "kept\nkept\n0\n");
+    assert_eq!(
+        guest.sh("cat /root/new /var/log/deep/new; ls /etc/new 2>/dev/null | wc -l"),
+        "kept\nkept\n0\n"
+    );
 }
 
 #[test]
@@ -138,7 +167,10 @@ fn shares_are_there_and_one_that_is_read_only_stays_so_after_a_remount() {
             let read_only = if writable { "off" } else { "on" };
             boot.extra.extend([
                 "-fsdev".into(),
-                format!("local,id={name},path={},security_model=none,readonly={read_only}", path.display()),
+                format!(
+                    "local,id={name},path={},security_model=none,readonly={read_only}",
+                    path.display()
+                ),
                 "-device".into(),
                 format!("virtio-9p-DEV,fsdev={name},mount_tag=tag-{name}"),
             ]);

@@ -96,14 +96,14 @@ fn echoing(port: UnixStream) -> JoinHandle<()> {
 }
 
 /// Sends it all, the end too, and reads until the end.
-fn there_and_back(client: UnixStream, sent: Vec<u8>) -> Vec<u8> {
+fn there_and_back(mut client: UnixStream, sent: Vec<u8>) -> Vec<u8> {
     let mut to = client.try_clone().expect("a descriptor");
     let giver = std::thread::spawn(move || {
         to.write_all(&sent).expect("it is taken");
         to.shutdown(Shutdown::Write).expect("an end");
     });
     let mut came = Vec::new();
-    (&client).read_to_end(&mut came).expect("it comes back");
+    client.read_to_end(&mut came).expect("it comes back");
     giver.join().expect("all went in");
     came
 }
@@ -216,8 +216,6 @@ fn an_end_that_is_new_begins_the_line_anew_and_ends_what_was_before() {
         guest.set_nonblocking(false).expect("a stream");
         (&guest).write_all(&sample(life * 3_000)).expect("rubbish goes in");
         drop((mux, opened));
-        let begins = Mux::guest();
-        drop(begins);
         let mut again = Vec::new();
         Greeting::Again.write(&mut again);
         (&guest).write_all(&again).expect("it begins anew");
@@ -268,7 +266,7 @@ proptest! {
             let (now, later) = rest.split_at(rest.len().min(*piece));
             decoder.feed(now);
             rest = later;
-            while let Some(next) = decoder.next() {
+            while let Some(next) = decoder.find() {
                 if next == Found::Greeting(Greeting::Begin(8)) {
                     decoder.follow(8);
                 }
@@ -309,7 +307,7 @@ proptest! {
             loop {
                 let n = answers.read(&mut piece).expect("an answer");
                 decoder.feed(&piece[..n]);
-                while let Some(found) = decoder.next() {
+                while let Some(found) = decoder.find() {
                     if let Found::Greeting(Greeting::Begin(next)) = found && next != epoch {
                         return;
                     }

@@ -95,8 +95,7 @@ fn start(exec: &Exec, config: &Config) -> Result<Running, (String, u8)> {
         sys::lead_session(&mut command, None);
     }
     let mut child = command.spawn().map_err(|e| {
-        let status =
-            if e.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
+        let status = if e.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
         (format!("{program}: {e}"), status)
     })?;
     drop(command);
@@ -223,7 +222,7 @@ impl Running {
             _ => return false,
         }
         loop {
-            let Ok(next) = self.pieces.next() else { return false };
+            let Ok(next) = self.pieces.piece() else { return false };
             let Some((kind, bytes)) = next else { break };
             match (kind, bytes) {
                 (Kind::Input, _) => self.to_command.extend_from_slice(bytes),

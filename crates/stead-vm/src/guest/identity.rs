@@ -44,7 +44,8 @@ pub fn write(root: BorrowedFd<'_>, config: &Config) -> Result<()> {
 }
 
 fn hosts(config: &Config) -> String {
-    let mut hosts = String::from("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+    let mut hosts =
+        String::from("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
     let name = &config.hostname;
     let _ = match &config.net {
         Some(net) => writeln!(hosts, "{}\t{name}", net.address),

@@ -32,7 +32,12 @@ pub fn first() -> Result<()> {
 
 /// What a guest has where nobody else mounts it.
 pub fn rest() -> Result<()> {
-    put("devpts", "/dev/pts", MountFlags::NOSUID | MountFlags::NOEXEC, "mode=620,ptmxmode=666,gid=5")?;
+    put(
+        "devpts",
+        "/dev/pts",
+        MountFlags::NOSUID | MountFlags::NOEXEC,
+        "mode=620,ptmxmode=666,gid=5",
+    )?;
     put("tmpfs", "/dev/shm", MountFlags::NOSUID | MountFlags::NODEV, "mode=1777")?;
     put("tmpfs", "/tmp", MountFlags::NOSUID | MountFlags::NODEV, "mode=1777")?;
     // Not every kernel has these, and nothing here needs them.
@@ -72,9 +77,8 @@ pub fn load_modules() -> Result<()> {
         // MODULE_INIT_COMPRESSED_FILE
         let flags = if compressed { 4 } else { 0 };
         match rustix::system::finit_module(&file, c"", flags) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            // The processor has not what it is for.
-            Err(Errno::NODEV) => {}
+            // It is there already, or the processor has not what it is for.
+            Ok(()) | Err(Errno::EXIST | Errno::NODEV) => {}
             Err(e) => return Err(e).tried(|| format!("loading {path}")),
         }
     }

@@ -23,7 +23,12 @@ pub fn by_fd(fd: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", fd.as_raw_fd())
 }
 
-fn beneath(root: BorrowedFd<'_>, path: &Path, flags: OFlags, links: bool) -> rustix::io::Result<OwnedFd> {
+fn beneath(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    flags: OFlags,
+    links: bool,
+) -> rustix::io::Result<OwnedFd> {
     let path = path.strip_prefix("/").unwrap_or(path);
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     let mut how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
@@ -91,9 +96,7 @@ fn has(parent: &OwnedFd, name: &OsStr, text: &str, mode: u32) -> bool {
             && about.permissions().mode() & 0o7777 == mode
     });
     let mut found = String::new();
-    plain
-        && file.take(text.len() as u64 + 1).read_to_string(&mut found).is_ok()
-        && found == text
+    plain && file.take(text.len() as u64 + 1).read_to_string(&mut found).is_ok() && found == text
 }
 
 /// Removes the file `name` in the folder `parent` below `root`, if it is there.

@@ -72,7 +72,13 @@ pub fn put_persist(persist: &Persist, new: BorrowedFd<'_>, arrivals: &Arrivals) 
     Ok(())
 }
 
-fn mount_device(device: &Path, at: &str, kind: &str, flags: MountFlags, options: &str) -> Result<()> {
+fn mount_device(
+    device: &Path,
+    at: &str,
+    kind: &str,
+    flags: MountFlags,
+    options: &str,
+) -> Result<()> {
     let options = CString::new(options).expect("no zero byte");
     mount(device, at, kind, flags, &*options)
         .tried(|| format!("mounting {} ({kind})", device.display()))
@@ -95,7 +101,7 @@ fn find(name: &str, arrivals: &Arrivals) -> Result<PathBuf> {
 fn by_serial(serial: &str) -> Option<std::ffi::OsString> {
     let disks = std::fs::read_dir("/sys/block").ok()?;
     disks
-        .filter_map(|disk| disk.ok())
+        .filter_map(std::result::Result::ok)
         .find(|disk| {
             let found = std::fs::read_to_string(disk.path().join("serial"));
             found.is_ok_and(|found| found.trim_end() == serial)
@@ -109,9 +115,13 @@ fn grow(device: &Path, at: &str) -> Result<()> {
     let file = std::fs::File::open(device).tried(tried)?;
     let mut block = [0; 1024];
     file.read_exact_at(&mut block, 1024).tried(tried)?;
-    let number = |at: usize| u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]]);
+    let number =
+        |at: usize| u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]]);
     if block[0x38..0x3a] != [0x53, 0xef] {
-        return Err(VmError::refused(format!("{}: no ext4 is there to be grown", device.display())));
+        return Err(VmError::refused(format!(
+            "{}: no ext4 is there to be grown",
+            device.display()
+        )));
     }
     let size = 1024_u64 << number(0x18).min(6);
     // Numbers of blocks have 64 bits where the file system says so.
@@ -156,10 +166,11 @@ pub fn leave() {
     });
     // What was mounted last goes first; what is in use stays and is not written to any more.
     for place in places.collect::<Vec<_>>().into_iter().rev() {
-        if place == "/" || rustix::mount::unmount(&place, rustix::mount::UnmountFlags::empty()).is_err() {
+        if place == "/"
+            || rustix::mount::unmount(&place, rustix::mount::UnmountFlags::empty()).is_err()
+        {
             let _ = rustix::mount::mount_remount(&place, MountFlags::RDONLY, c"");
         }
     }
     rustix::fs::sync();
 }
-

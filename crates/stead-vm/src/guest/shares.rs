@@ -26,9 +26,8 @@ pub fn put(shares: &[Share], new: BorrowedFd<'_>) -> Result<()> {
                     share.at.display()
                 )));
             }
-            mounted => mounted.tried(|| {
-                format!("the share {} ({kind}, {})", share.at.display(), share.tag)
-            })?,
+            mounted => mounted
+                .tried(|| format!("the share {} ({kind}, {})", share.at.display(), share.tag))?,
         }
     }
     Ok(())

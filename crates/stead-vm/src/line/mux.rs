@@ -204,12 +204,11 @@ impl Mux {
             (came, numbers.into_iter().zip(channels).collect::<Vec<_>>())
         };
         turn.ready = came[..beside.len()].iter().map(|flags| !flags.is_empty()).collect();
-        if let Some((port, came)) = port.zip(came.last().filter(|_| port.is_some())) {
-            if came.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR)
-                && self.waiting() < WAITING_MOST
-            {
-                self.read_port(port, &mut turn)?;
-            }
+        if let Some((port, came)) = port.zip(came.last())
+            && came.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR)
+            && self.waiting() < WAITING_MOST
+        {
+            self.read_port(port, &mut turn)?;
         }
         for (number, came) in from_channels {
             if !came.is_empty() {
@@ -227,7 +226,7 @@ impl Mux {
             Ok(0) => turn.alone = true,
             Ok(n) => {
                 self.decoder.feed(&self.piece[..n]);
-                while let Some(found) = self.decoder.next() {
+                while let Some(found) = self.decoder.find() {
                     self.take(found, turn);
                 }
             }
@@ -285,7 +284,7 @@ impl Mux {
 
     fn obey(&mut self, number: u32, kind: Kind, bytes: &[u8], turn: &mut Turn) {
         if kind == Kind::Open {
-            return self.opened(number, turn);
+            self.opened(number, turn);
         }
         let Some(channel) = self.channels.get_mut(&number) else { return };
         match kind {

@@ -136,11 +136,14 @@ pub fn read_line<T: DeserializeOwned>(from: &mut impl Read) -> Result<T> {
         match byte {
             [b'\n'] => break,
             _ if line.len() >= LONGEST_LINE => {
-                return Err(VmError::refused("a line that is too long came over the machine's line"));
+                return Err(VmError::refused(
+                    "a line that is too long came over the machine's line",
+                ));
             }
             [byte] => line.push(byte),
         }
     }
-    serde_json::from_slice(&line)
-        .map_err(|e| VmError::refused(format!("what came over the machine's line is not understood: {e}")))
+    serde_json::from_slice(&line).map_err(|e| {
+        VmError::refused(format!("what came over the machine's line is not understood: {e}"))
+    })
 }

@@ -65,7 +65,8 @@ impl Kernel {
         let work = tempfile::tempdir_in(make(folder.parent()?)).ok()?;
         let depends = Command::new("apt-cache").args(["depends", self.package()]).output().ok()?;
         let depends = String::from_utf8(depends.stdout).ok()?;
-        let package = depends.lines().find_map(|l| l.trim().strip_prefix("Depends: linux-image"))?;
+        let package =
+            depends.lines().find_map(|l| l.trim().strip_prefix("Depends: linux-image"))?;
         let mut get = Command::new("apt-get");
         get.args(["download", &format!("linux-image{package}")]).current_dir(work.path());
         get.stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?.success().then_some(())?;
@@ -86,14 +87,19 @@ fn make(folder: &Path) -> &Path {
 
 fn only(folder: &Path, start: &str) -> Option<PathBuf> {
     let entries = fs::read_dir(folder).ok()?.filter_map(Result::ok);
-    entries.map(|e| e.path()).find(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with(start)))
+    entries
+        .map(|e| e.path())
+        .find(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with(start)))
 }
 
 /// Whether guests can be made here; says why not.
 pub fn have(kernels: &[Kernel]) -> bool {
     let missing = |program: &str| {
         std::env::var("PATH").is_ok_and(|path| {
-            !path.split(':').chain(["/usr/sbin", "/sbin"]).any(|f| Path::new(f).join(program).exists())
+            !path
+                .split(':')
+                .chain(["/usr/sbin", "/sbin"])
+                .any(|f| Path::new(f).join(program).exists())
         })
     };
     for program in ["qemu-system-x86_64", "mke2fs", "busybox"] {
@@ -160,7 +166,7 @@ pub fn initramfs(kernel: Kernel) -> PathBuf {
             for name in &list {
                 let path = format!("lib/modules/{name}.ko");
                 put(&mut archive, &path, 0o100_644, &fs::read(&all[name]).expect("a module"));
-                names += &format!("/{path}\n");
+                names.extend(["/", &path, "\n"]);
             }
             put(&mut archive, "modules", 0o100_644, names.as_bytes());
             put(&mut archive, "init", 0o100_755, &fs::read(PROGRAM).expect("the program"));
@@ -176,7 +182,10 @@ pub fn initramfs(kernel: Kernel) -> PathBuf {
 fn put(archive: &mut Vec<u8>, name: &str, mode: u32, bytes: &[u8]) {
     let inode = archive.len();
     let (size, length) = (bytes.len(), name.len() + 1);
-    let head = format!("070701{inode:08x}{mode:08x}{:08x}{:08x}{:08x}{:08x}{size:08x}{:08x}{:08x}{:08x}{:08x}{length:08x}{:08x}", 0, 0, 1, 0, 0, 0, 0, 0, 0);
+    let head = format!(
+        "070701{inode:08x}{mode:08x}{:08x}{:08x}{:08x}{:08x}{size:08x}{:08x}{:08x}{:08x}{:08x}{length:08x}{:08x}",
+        0, 0, 1, 0, 0, 0, 0, 0, 0
+    );
     archive.extend_from_slice(head.as_bytes());
     archive.extend_from_slice(name.as_bytes());
     archive.push(0);
@@ -201,7 +210,19 @@ pub fn root_image() -> &'static Path {
     MADE.get_or_init(|| {
         let tree = tempfile::tempdir().expect("a folder");
         let at = |path: &str| tree.path().join(path);
-        for folder in ["bin", "sbin", "etc/ssh", "root", "var/lib/stead", "proc", "sys", "dev", "run", "tmp", "mnt"] {
+        for folder in [
+            "bin",
+            "sbin",
+            "etc/ssh",
+            "root",
+            "var/lib/stead",
+            "proc",
+            "sys",
+            "dev",
+            "run",
+            "tmp",
+            "mnt",
+        ] {
             fs::create_dir_all(at(folder)).expect("a folder");
         }
         fs::set_permissions(at("root"), fs::Permissions::from_mode(0o700)).expect("a mode");
@@ -214,6 +235,13 @@ pub fn root_image() -> &'static Path {
         fs::write(at("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n").expect("a file");
         fs::write(at("etc/ssh/ssh_host_ed25519_key"), "of another\n").expect("a file");
         fs::write(at("var/lib/stead/session"), "of another\n").expect("a file");
+        // In place of systemd: it starts the unit that it finds.
+        let init = "#!/bin/sh\n\
+            unit=/run/systemd/system/sysinit.target.wants/stead-agent.service\n\
+            $(sed -n 's/^ExecStart=//p' $unit) &\n\
+            while :; do wait; usleep 100000; done\n";
+        fs::write(at("sbin/init"), init).expect("a file");
+        fs::set_permissions(at("sbin/init"), fs::Permissions::from_mode(0o755)).expect("a mode");
         // Whoever writes here must not follow it.
         symlink("/etc/passwd", at("etc/hostname")).expect("a link");
         let image = scratch().join("root.raw");

@@ -9,6 +9,7 @@ pub use files::{Kernel, have, root_image};
 use files::initramfs;
 use rustix::io::{FdFlags, fcntl_setfd};
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsRawFd;
@@ -27,7 +28,7 @@ use stead_vm::line::spoken::Request;
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_stead-vm");
 
 /// After how long a test gives up. Nothing is measured by it.
-pub const LONG: Duration = Duration::from_secs(120);
+pub const LONG: Duration = Duration::from_mins(2);
 
 /// The two kinds of machine.
 pub const MACHINES: [&str; 2] = ["microvm,acpi=on", "q35"];
@@ -59,7 +60,7 @@ impl Boot {
     /// Starts it, and waits until its agent is there.
     pub fn ready(self) -> Guest {
         let guest = self.start();
-        guest.expect(Word::Ready);
+        guest.expect(&Word::Ready);
         guest
     }
 
@@ -76,9 +77,10 @@ impl Boot {
         fcntl_setfd(&listener, FdFlags::empty()).expect("a descriptor for QEMU");
         let pci = self.machine.starts_with("q35");
         let dev = if pci { "pci" } else { "device" };
-        let mut append = String::from("console=ttyS0 panic=-1 quiet loglevel=3 nokaslr mitigations=off");
+        let mut append =
+            String::from("console=ttyS0 panic=-1 quiet loglevel=3 nokaslr mitigations=off");
         if !pci {
-            append += &format!(" tsc_early_khz={} tsc=reliable", tsc::khz());
+            let _ = write!(append, " tsc_early_khz={} tsc=reliable", tsc::khz());
         }
         let mut qemu = Command::new("qemu-system-x86_64");
         qemu.args(["-M", self.machine, "-accel", "tcg,thread=single", "-cpu", "max", "-m", "256"]);
@@ -171,7 +173,8 @@ impl Guest {
         let kept = port.try_clone().expect("a descriptor");
         let agents = self.agents.try_clone().expect("a descriptor");
         let mut told = Told { config: self.config.clone(), words: self.words.clone() };
-        let thread = std::thread::spawn(move || relay(&port, &agents, &mut told).expect("the relay"));
+        let thread =
+            std::thread::spawn(move || relay(&port, &agents, &mut told).expect("the relay"));
         self.relay = Some((kept, thread));
     }
 
@@ -183,8 +186,8 @@ impl Guest {
     }
 
     /// Waits for a word.
-    pub fn expect(&self, word: Word) {
-        self.until(&format!("{word:?}"), |heard| *heard == word);
+    pub fn expect(&self, word: &Word) {
+        self.until(&format!("{word:?}"), |heard| heard == word);
     }
 
     /// Waits for a word that is as it is to be.
