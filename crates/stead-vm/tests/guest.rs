@@ -49,10 +49,10 @@ fn a_command_has_streams_status_folder_and_variables() {
         assert_eq!(guest.sh("echo $OWN"), "of the machine\n");
         let output = guest.try_sh("echo wrong >&2; exit 7");
         assert_eq!((output.status.code(), &*output.stderr), (Some(7), &b"wrong\n"[..]));
-        let status = |command: &[&str]| guest.exec(command).status().expect("a status").code();
-        assert_eq!(status(&["/bin/sh", "-c", "kill -9 $$"]), Some(128 + 9));
-        assert_eq!(status(&["no-such-thing"]), Some(127));
-        assert_eq!(status(&["/etc/passwd"]), Some(126));
+        let end_of = |command: &[&str]| guest.exec(command).status().expect("a status").code();
+        assert_eq!(end_of(&["/bin/sh", "-c", "kill -9 $$"]), Some(128 + 9));
+        assert_eq!(end_of(&["no-such-thing"]), Some(127));
+        assert_eq!(end_of(&["/etc/passwd"]), Some(126));
         let mut elsewhere =
             guest.exec_with(&["--cwd", "/etc", "--env", "A=b c"], &["sh", "-c", "pwd; echo $A"]);
         assert_eq!(elsewhere.output().expect("an output").stdout, b"/etc\nb c\n");
@@ -71,9 +71,10 @@ fn all_that_goes_in_comes_out_of_cat() {
     let mut client = guest.exec(&["cat"]).stdin(Stdio::piped()).spawn().expect("stead-vm exec");
     let mut input = client.stdin.take().expect("its input");
     let given = lines.clone();
-    let giver = std::thread::spawn(move || input.write_all(given.as_bytes()).expect("all goes in"));
+    let feeder =
+        std::thread::spawn(move || input.write_all(given.as_bytes()).expect("all goes in"));
     let output = client.wait_with_output().expect("an output");
-    giver.join().expect("all went in");
+    feeder.join().expect("all went in");
     assert!(output.status.success());
     assert!(output.stdout == lines.as_bytes(), "{} bytes came", output.stdout.len());
 }
@@ -146,11 +147,11 @@ fn a_command_is_told_signals_and_ends_with_its_caller() {
         numbered(&guest, "trap 'exit 3' TERM", "while :; do usleep 10000; done");
     // What it does not read does not hold up what is said beside it.
     let mut input = asked.stdin.take().expect("its input");
-    let giver = std::thread::spawn(move || input.write_all(&vec![b'x'; 1 << 20]));
+    let feeder = std::thread::spawn(move || input.write_all(&vec![b'x'; 1 << 20]));
     let pid = rustix::process::Pid::from_child(&asked);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
     assert_eq!(asked.wait().expect("a status").code(), Some(3));
-    assert!(giver.join().expect("a giver").is_err(), "nobody reads it");
+    assert!(feeder.join().expect("a giver").is_err(), "nobody reads it");
 
     for line in
         ["exec sleep 1000", "trap '' TERM; while :; do usleep 10000; done", "exec cat /dev/zero"]
@@ -179,13 +180,13 @@ fn a_port_inside_is_reached_over_the_line() {
     let sent: Vec<u8> = (0..1_000_000_u32).map(|i| (i % 251) as u8).collect();
     let mut to = stream.try_clone().expect("a descriptor");
     let given = sent.clone();
-    let giver = std::thread::spawn(move || {
+    let feeder = std::thread::spawn(move || {
         to.write_all(&given).expect("all goes in");
         to.shutdown(std::net::Shutdown::Write).expect("the end goes in");
     });
     let mut came = Vec::new();
     stream.read_to_end(&mut came).expect("it comes back");
-    giver.join().expect("all went in");
+    feeder.join().expect("all went in");
     assert!(came == sent, "{} bytes came", came.len());
 }
 

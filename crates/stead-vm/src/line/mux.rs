@@ -223,7 +223,7 @@ impl Mux {
 
     fn read_port(&mut self, port: BorrowedFd<'_>, turn: &mut Turn) -> io::Result<()> {
         match read(port, &mut self.piece[..]) {
-            Ok(0) => turn.alone = true,
+            Ok(0) | Err(Errno::CONNRESET) => turn.alone = true,
             Ok(n) => {
                 self.decoder.feed(&self.piece[..n]);
                 while let Some(found) = self.decoder.find() {
@@ -231,7 +231,6 @@ impl Mux {
                 }
             }
             Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(Errno::CONNRESET) => turn.alone = true,
             Err(e) => return Err(e.into()),
         }
         Ok(())
@@ -277,8 +276,9 @@ impl Mux {
                 Greeting::Begun(epoch).write(&mut self.out);
                 self.decoder.follow(epoch);
             }
-            (Found::Greeting(_), _) => {}
             (Found::Frame { channel, kind, bytes }, _) => self.obey(channel, kind, &bytes, turn),
+            // What the other end does not say.
+            (Found::Greeting(_), _) => {}
         }
     }
 
