@@ -16,7 +16,7 @@ run: build ## build, start the steward, open a first session in a sandbox
 
 build: ## the programs, in release
 	@scripts/deps-build.sh
-	cargo build --locked --release -p stead -p stead-hold -p stead-box
+	cargo build --locked --release -p stead -p stead-hold -p stead-box -p stead-vm
 
 install: build ## the programs, man pages and completions below PREFIX
 	@scripts/install.sh $(RELEASE) $(PREFIX)

@@ -52,9 +52,11 @@ pub fn stir(fd: BorrowedFd<'_>, bytes: &[u8; 64]) -> io::Result<()> {
     Ok(())
 }
 
-/// Has the process that becomes `command` lead a session of its own, with standard stream `terminal`, if any, as its terminal.
+/// Has the process that becomes `command` lead a session of its own, with standard stream `terminal`, if any, as its terminal,
+/// and with no signal blocked.
 pub fn lead_session(command: &mut Command, terminal: Option<OwnedFd>) {
     let lead = move || {
+        unblock();
         rustix::process::setsid()?;
         if let Some(terminal) = &terminal {
             rustix::process::ioctl_tiocsctty(terminal)?;
@@ -63,6 +65,22 @@ pub fn lead_session(command: &mut Command, terminal: Option<OwnedFd>) {
     };
     // SAFETY: after the fork only system calls are made.
     unsafe { command.pre_exec(lead) };
+}
+
+/// Has no signal blocked in the process that becomes `command`, whatever is blocked in this one.
+pub fn unblocked(command: &mut Command) {
+    let unblock = || {
+        unblock();
+        Ok(())
+    };
+    // SAFETY: after the fork only a system call is made.
+    unsafe { command.pre_exec(unblock) };
+}
+
+fn unblock() {
+    let set = set_of(&[]);
+    // SAFETY: the set is initialised.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut()) };
 }
 
 fn set_of(signals: &[i32]) -> libc::sigset_t {

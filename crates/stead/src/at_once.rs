@@ -20,7 +20,7 @@ pub fn exec(words: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     if distrust(&places.runtime).ok()?.is_some() {
         return None;
     }
-    let run = run_folder(&places.data, &places.runtime, &machine);
+    let run = run_folder(&places.data, &places.runtime, &machine)?;
     match enter.run_if_running(&run) {
         Ok(status) => status.map(|status| ExitCode::from(status as u8)),
         Err(e) => {

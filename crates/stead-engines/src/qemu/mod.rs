@@ -74,3 +74,14 @@ impl Qemu {
         self.core.bases()
     }
 }
+
+/// The engine with the programs that lie beside this one, and images below its data.
+pub fn engine(data: &Path, runtime: &Path, hold: &Path) -> Qemu {
+    let programs = Programs {
+        sandbox: crate::beside("stead-box"),
+        hold: hold.to_owned(),
+        vm: crate::beside("stead-vm"),
+    };
+    let images = Arc::new(Guests::new(&data.join("images"), &programs));
+    Qemu::new(data, runtime, programs, images)
+}

@@ -53,8 +53,7 @@ impl Sandbox {
 
 /// The program `stead-box` that lies beside this one.
 pub fn program() -> PathBuf {
-    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("stead-box")));
-    beside.filter(|path| path.exists()).unwrap_or_else(|| "stead-box".into())
+    crate::beside("stead-box")
 }
 
 /// The command of a bridge inside a machine.
@@ -66,8 +65,10 @@ pub fn bridge() -> Vec<String> {
 
 /// Where the run folder of a machine's sandbox is unless it was started with another runtime folder, for a program that
 /// enters it without asking anybody.
-pub fn run_folder(data: &Path, runtime: &Path, name: &str) -> PathBuf {
-    Place::new(data, runtime, &SANDBOX).run(name)
+/// `None` if it is no machine of this engine.
+pub fn run_folder(data: &Path, runtime: &Path, name: &str) -> Option<PathBuf> {
+    let place = Place::new(data, runtime, &SANDBOX);
+    place.made(name).exists().then(|| place.run(name))
 }
 
 /// The socket that hands out connections into a machine that runs.

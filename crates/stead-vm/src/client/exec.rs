@@ -170,7 +170,7 @@ impl Carried {
             ));
         }
         self.pieces.feed(&bytes[..n]);
-        while let Some((kind, bytes)) = self.pieces.next()? {
+        while let Some((kind, bytes)) = self.pieces.piece()? {
             match kind {
                 Kind::Output => pass(stdout(), bytes).tried(|| "standard output")?,
                 Kind::Error => pass(stderr(), bytes).tried(|| "standard error")?,

@@ -3,7 +3,7 @@
 use crate::failure::{Result, Tried, VmError};
 use crate::guest::arrivals::Arrivals;
 use crate::guest::config::{Config, Guest};
-use crate::guest::freeze::Frozen;
+use crate::guest::freeze::{self, Frozen};
 use crate::guest::port::Port;
 use crate::guest::{CONFIG, clock, command, forward, identity, init, keys, light, net, place, say};
 use crate::line::mux::Happened;
@@ -20,6 +20,8 @@ struct Machine {
     frozen: Frozen,
 }
 
+static MACHINE: OnceLock<Machine> = OnceLock::new();
+
 /// Runs the agent. Returns only if it cannot go on.
 pub fn run() -> ExitCode {
     let Err(why) = serve();
@@ -31,11 +33,10 @@ fn serve() -> Result<std::convert::Infallible> {
     let text = std::fs::read(CONFIG).tried(|| CONFIG)?;
     let config: Config =
         serde_json::from_slice(&text).map_err(|e| VmError::refused(format!("{CONFIG}: {e}")))?;
-    static MACHINE: OnceLock<Machine> = OnceLock::new();
     let machine = MACHINE
         .get_or_init(|| Machine { config: Mutex::new(config.clone()), frozen: Frozen::default() });
     // A former agent may have been killed while the disks stood still.
-    machine.frozen.thaw_others();
+    freeze::thaw_others();
     if config.guest == Guest::Full {
         // Whoever logs in waits for this: the unit is before the one that lets them in.
         keys::make();

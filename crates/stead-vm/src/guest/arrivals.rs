@@ -8,7 +8,7 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv,
 use std::time::{Duration, Instant};
 
 /// How long a device may take to be there.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// What the kernel tells of devices from now on.
 pub struct Arrivals(OwnedFd);

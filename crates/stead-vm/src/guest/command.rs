@@ -222,7 +222,7 @@ impl Running {
             _ => return false,
         }
         loop {
-            let Ok(next) = self.pieces.next() else { return false };
+            let Ok(next) = self.pieces.piece() else { return false };
             let Some((kind, bytes)) = next else { break };
             match (kind, bytes) {
                 (Kind::Input, _) => self.to_command.extend_from_slice(bytes),

@@ -60,16 +60,6 @@ impl Frozen {
         self.changed.notify_all();
     }
 
-    /// Lets everybody write who was kept from it by one who is there no more.
-    pub fn thaw_others(&self) {
-        for path in ["/", PERSIST] {
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            if let Ok(folder) = open(path, flags, Mode::empty()) {
-                let _ = sys::thaw(folder.as_fd());
-            }
-        }
-    }
-
     fn thaw_late(&self, turn: u64) {
         let now = self.now.lock().expect("nobody fails with it");
         let waited = self.changed.wait_timeout_while(now, LIMIT, |now| now.1 == turn);
@@ -85,5 +75,15 @@ impl Frozen {
 fn thaw(frozen: &mut Vec<OwnedFd>) {
     for folder in frozen.drain(..).rev() {
         let _ = sys::thaw(folder.as_fd());
+    }
+}
+
+/// Lets everybody write who was kept from it by one who is there no more.
+pub fn thaw_others() {
+    for path in ["/", PERSIST] {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        if let Ok(folder) = open(path, flags, Mode::empty()) {
+            let _ = sys::thaw(folder.as_fd());
+        }
     }
 }

@@ -77,9 +77,8 @@ pub fn load_modules() -> Result<()> {
         // MODULE_INIT_COMPRESSED_FILE
         let flags = if compressed { 4 } else { 0 };
         match rustix::system::finit_module(&file, c"", flags) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            // The processor has not what it is for.
-            Err(Errno::NODEV) => {}
+            // It is there already, or the processor has not what it is for.
+            Ok(()) | Err(Errno::EXIST | Errno::NODEV) => {}
             Err(e) => return Err(e).tried(|| format!("loading {path}")),
         }
     }

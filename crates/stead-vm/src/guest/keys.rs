@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 /// Makes them where there are none and somebody can log in.
 pub fn make() {
     let has = std::fs::read_dir("/etc/ssh").is_ok_and(|entries| {
-        entries.filter_map(|entry| entry.ok()).any(|entry| {
+        entries.filter_map(Result::ok).any(|entry| {
             let name = entry.file_name();
             name.as_encoded_bytes().starts_with(b"ssh_host_")
                 && name.as_encoded_bytes().ends_with(b"_key")

@@ -58,7 +58,10 @@ struct Agent {
 
 impl Agent {
     fn start() -> Self {
-        let child = Command::new(SELF).arg(AGENT).env_clear().spawn();
+        let mut agent = Command::new(SELF);
+        agent.arg(AGENT).env_clear();
+        sys::unblocked(&mut agent);
+        let child = agent.spawn();
         if let Err(e) = &child {
             say(&format!("the agent cannot be started: {e}"));
         }

@@ -86,8 +86,8 @@ fn up(link: u32) -> Result<()> {
 fn address(net: &Net, link: u32, what: u16, flags: u16) -> rustix::io::Result<()> {
     let mut body = vec![IPV4, net.prefix.min(32), 0, UNIVERSE];
     body.extend_from_slice(&link.to_ne_bytes());
-    attribute(2, &net.address.octets(), &mut body);
-    attribute(1, &net.address.octets(), &mut body);
+    attribute(2, net.address.octets(), &mut body);
+    attribute(1, net.address.octets(), &mut body);
     ask(what, flags, &body)
 }
 
@@ -97,20 +97,20 @@ fn route(to: Option<(Ipv4Addr, u8)>, by: Option<Ipv4Addr>, link: u32) -> rustix:
     let mut body = vec![IPV4, to.map_or(0, |to| to.1), 0, 0, main, boot, scope, unicast];
     body.extend_from_slice(&flags.to_ne_bytes());
     if let Some((to, _)) = to {
-        attribute(1, &to.octets(), &mut body);
+        attribute(1, to.octets(), &mut body);
     }
-    attribute(4, &link.to_ne_bytes(), &mut body);
+    attribute(4, link.to_ne_bytes(), &mut body);
     if let Some(by) = by {
-        attribute(5, &by.octets(), &mut body);
+        attribute(5, by.octets(), &mut body);
     }
     ask(NEW_ROUTE, PUTS, &body)
 }
 
 /// All that is said here has four bytes.
-fn attribute(kind: u16, value: &[u8; 4], body: &mut Vec<u8>) {
+fn attribute(kind: u16, value: [u8; 4], body: &mut Vec<u8>) {
     body.extend_from_slice(&8_u16.to_ne_bytes());
     body.extend_from_slice(&kind.to_ne_bytes());
-    body.extend_from_slice(value);
+    body.extend_from_slice(&value);
 }
 
 fn ask(what: u16, flags: u16, body: &[u8]) -> rustix::io::Result<()> {

@@ -96,7 +96,7 @@ impl Port {
 fn find() -> Option<PathBuf> {
     let entries = std::fs::read_dir("/sys/class/virtio-ports").ok()?;
     entries
-        .filter_map(|entry| entry.ok())
+        .filter_map(std::result::Result::ok)
         .find(|entry| {
             std::fs::read_to_string(entry.path().join("name")).is_ok_and(|n| n.trim_end() == NAME)
         })

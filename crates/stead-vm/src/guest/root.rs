@@ -101,7 +101,7 @@ fn find(name: &str, arrivals: &Arrivals) -> Result<PathBuf> {
 fn by_serial(serial: &str) -> Option<std::ffi::OsString> {
     let disks = std::fs::read_dir("/sys/block").ok()?;
     disks
-        .filter_map(|disk| disk.ok())
+        .filter_map(std::result::Result::ok)
         .find(|disk| {
             let found = std::fs::read_to_string(disk.path().join("serial"));
             found.is_ok_and(|found| found.trim_end() == serial)

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 pub const WINDOW: usize = 128 * 1024;
 
 /// A channel, as one end sees it.
+#[allow(clippy::struct_excessive_bools)] // Each end of each way ends alone.
 pub struct Channel {
     /// `None` once nothing more comes from it or goes to it.
     socket: Option<OwnedFd>,

@@ -47,7 +47,7 @@ impl Decoder {
     }
 
     /// What comes next, if it is there whole.
-    pub fn next(&mut self) -> Option<Found> {
+    pub fn find(&mut self) -> Option<Found> {
         if let Some(tag) = self.tag {
             let rest = &self.bytes[self.at..];
             let header = rest.first_chunk::<HEADER>()?;

@@ -6,7 +6,7 @@
 
 use crate::line::channel::{Came, Channel};
 use crate::line::decoder::{Decoder, Found};
-use crate::line::frame::{Greeting, Header, Kind, tag};
+use crate::line::frame::{Greeting, Header, Kind, LONGEST, tag};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::{Errno, read, write};
@@ -19,6 +19,9 @@ use std::time::Duration;
 pub const CHANNELS: usize = 256;
 /// Bytes that wait for the line before channels are read no more.
 const WAITING: usize = 64 * 1024;
+/// Bytes that wait for the line before it is read no more: an end that asks for answers and does not take them gets no more of
+/// them. One that is honest never has so many to come: a frame of each channel, and what is said of each.
+const WAITING_MOST: usize = 2 * CHANNELS * LONGEST;
 /// Bytes that are read from the line at once.
 const PIECE: usize = 64 * 1024;
 
@@ -172,7 +175,9 @@ impl Mux {
             }
             if let Some(port) = port {
                 let out = if self.waiting() > 0 { PollFlags::OUT } else { PollFlags::empty() };
-                fds.push(PollFd::from_borrowed_fd(port, PollFlags::IN | out));
+                let mut flags = out;
+                flags.set(PollFlags::IN, self.waiting() < WAITING_MOST);
+                fds.push(PollFd::from_borrowed_fd(port, flags));
             }
             let room = self.waiting() < WAITING;
             let mut numbers = Vec::new();
@@ -199,10 +204,11 @@ impl Mux {
             (came, numbers.into_iter().zip(channels).collect::<Vec<_>>())
         };
         turn.ready = came[..beside.len()].iter().map(|flags| !flags.is_empty()).collect();
-        if let Some((port, came)) = port.zip(came.last().filter(|_| port.is_some())) {
-            if came.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
-                self.read_port(port, &mut turn)?;
-            }
+        if let Some((port, came)) = port.zip(came.last())
+            && came.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR)
+            && self.waiting() < WAITING_MOST
+        {
+            self.read_port(port, &mut turn)?;
         }
         for (number, came) in from_channels {
             if !came.is_empty() {
@@ -217,15 +223,14 @@ impl Mux {
 
     fn read_port(&mut self, port: BorrowedFd<'_>, turn: &mut Turn) -> io::Result<()> {
         match read(port, &mut self.piece[..]) {
-            Ok(0) => turn.alone = true,
+            Ok(0) | Err(Errno::CONNRESET) => turn.alone = true,
             Ok(n) => {
                 self.decoder.feed(&self.piece[..n]);
-                while let Some(found) = self.decoder.next() {
+                while let Some(found) = self.decoder.find() {
                     self.take(found, turn);
                 }
             }
             Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(Errno::CONNRESET) => turn.alone = true,
             Err(e) => return Err(e.into()),
         }
         Ok(())
@@ -271,14 +276,15 @@ impl Mux {
                 Greeting::Begun(epoch).write(&mut self.out);
                 self.decoder.follow(epoch);
             }
-            (Found::Greeting(_), _) => {}
             (Found::Frame { channel, kind, bytes }, _) => self.obey(channel, kind, &bytes, turn),
+            // What the other end does not say.
+            (Found::Greeting(_), _) => {}
         }
     }
 
     fn obey(&mut self, number: u32, kind: Kind, bytes: &[u8], turn: &mut Turn) {
         if kind == Kind::Open {
-            return self.opened(number, turn);
+            self.opened(number, turn);
         }
         let Some(channel) = self.channels.get_mut(&number) else { return };
         match kind {

@@ -68,7 +68,7 @@ impl Pieces {
     ///
     /// # Errors
     /// If it makes no sense.
-    pub fn next(&mut self) -> Result<Option<(Kind, &[u8])>> {
+    pub fn piece(&mut self) -> Result<Option<(Kind, &[u8])>> {
         let rest = &self.bytes[self.at..];
         let Some([kind, high, low]) = rest.first_chunk::<HEADER>().copied() else {
             return Ok(None);

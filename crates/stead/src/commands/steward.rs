@@ -8,6 +8,7 @@ use serde_json::json;
 use std::io::Write;
 use std::sync::Arc;
 use stead_engines::host::Host;
+use stead_engines::qemu;
 use stead_engines::sandbox::{self, Sandbox};
 use stead_gate::Setup;
 use stead_hold::clock::now_ms;
@@ -74,8 +75,11 @@ fn serve(background: bool) -> Outcome {
 fn setup(places: Places) -> Setup {
     let hold_program = launch::program();
     let programs = sandbox::Programs { sandbox: sandbox::program(), hold: hold_program.clone() };
-    let engines: Vec<Arc<dyn Engine>> =
-        vec![Arc::new(Host), Arc::new(Sandbox::new(&places.data, &places.runtime, programs))];
+    let engines: Vec<Arc<dyn Engine>> = vec![
+        Arc::new(Host),
+        Arc::new(Sandbox::new(&places.data, &places.runtime, programs)),
+        Arc::new(qemu::engine(&places.data, &places.runtime, &hold_program)),
+    ];
     let (data, runtime) = (places.data.clone(), places.runtime.clone());
     let ways = move |name: &str| sandbox::socket(&data, &runtime, name);
     Setup { places, hold_program, engines, bridge: sandbox::bridge(), ways: Arc::new(ways) }

@@ -126,7 +126,7 @@ impl World {
         }
         let bin = self.path().join("bin");
         std::fs::create_dir(&bin).unwrap();
-        for program in ["stead", "stead-hold", "stead-box"] {
+        for program in ["stead", "stead-hold", "stead-box", "stead-vm"] {
             std::fs::copy(self.programs.join(program), bin.join(program)).unwrap();
         }
         self.programs = bin;
