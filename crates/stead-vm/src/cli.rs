@@ -1,8 +1,8 @@
 //! The command line of the program `stead-vm`: for engines, for people who look into things, and for a guest's kernel.
 
 use crate::client::{self, NOT_ENTERED};
-use crate::{guest, keep};
 use crate::line::spoken::Exec;
+use crate::{guest, keep};
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
