@@ -1,7 +1,7 @@
 //! What this program does inside a machine.
 //!
 //! [`init`] is what the kernel starts: it makes the machine what its keeper says ([`config`]), and becomes the first process of a
-//! light guest ([`light`]) or the root's own init, which finds a unit for the agent ([`full`]). [`agent`] does what the host asks.
+//! light guest ([`light`]) or the root's own init, which finds a unit for the agent (`full`). [`agent`] does what the host asks.
 
 pub mod agent;
 mod arrivals;
