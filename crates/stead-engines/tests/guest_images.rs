@@ -1,10 +1,10 @@
 //! Images of virtual machines, made of real packages, and booted by a real QEMU that emulates the processor.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use stead_engines::debian::Tools;
 use stead_engines::qemu::image::cpio::Archive;
 use stead_engines::qemu::image::{
@@ -38,6 +38,8 @@ fn able() -> bool {
 
 const LIGHT: Request = Request { name: "debian/12", guest: Guest::Light, arch: Arch::X86 };
 
+const FULL: Request = Request { guest: Guest::Full, ..LIGHT };
+
 /// An init that does what ours does first, and tells on the console and on the line what it sees.
 const INIT: &str = r#"#!/bin/busybox sh
 PATH=/bin
@@ -70,6 +72,24 @@ struct Booted {
 impl Booted {
     fn says(&self, text: &str) {
         assert!(self.console.contains(text), "no {text:?} on the console:\n{}", self.console);
+    }
+}
+
+/// Ends a program at the end of a test, and after some minutes at the latest.
+struct Bound(Child);
+
+impl Bound {
+    fn of(program: &Child) -> Self {
+        let end = format!("timeout 300 sh -c 'read _'; kill -KILL {}", program.id());
+        let child = Command::new("sh").args(["-c", &end]).stdin(Stdio::piped()).spawn();
+        Bound(child.unwrap())
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
     }
 }
 
@@ -163,6 +183,40 @@ fn a_light_guest_comes_up_on_q35() {
 #[test]
 fn a_light_guest_comes_up_on_microvm() {
     comes_up(&LIGHT, "microvm,acpi=on,pic=off,pit=off");
+}
+
+#[test]
+fn the_root_of_a_full_guest_comes_up_without_its_firmware() {
+    comes_up(&FULL, "q35");
+}
+
+#[test]
+fn a_full_guest_comes_up_by_its_firmware() {
+    if !able() {
+        return;
+    }
+    let (files, folder) = with_init(&images(), &FULL);
+    let mut qemu = Command::new("qemu-system-x86_64")
+        .args(["-nodefaults", "-no-user-config", "-no-reboot", "-accel", "tcg", "-cpu", "max"])
+        .args(["-m", "1024", "-display", "none", "-serial", "stdio", "-M", "q35"])
+        .args(["-drive", &format!("file={},if=virtio", layer(&files, folder.path()).display())])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let bound = Bound::of(&qemu);
+    let mut console = qemu.stdout.take().unwrap();
+    let mut seen = Vec::new();
+    let mut some = [0; 4096];
+    while !String::from_utf8_lossy(&seen).contains(" login: ") {
+        let count = console.read(&mut some).unwrap();
+        assert!(count > 0, "no login:\n{}", String::from_utf8_lossy(&seen));
+        seen.extend(&some[..count]);
+    }
+    drop(bound);
+    qemu.wait().unwrap();
+    let seen = String::from_utf8_lossy(&seen);
+    assert!(seen.contains("OpenBSD Secure Shell server") && !seen.contains("FAILED"), "{seen}");
 }
 
 #[test]

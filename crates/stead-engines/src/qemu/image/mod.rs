@@ -5,10 +5,12 @@
 //! [`Guest::Full`] is a whole Debian.
 
 mod base;
+mod bootable;
 pub mod cpio;
 mod ext4;
 mod initramfs;
 mod kernel;
+pub mod masked;
 mod modules;
 mod recipe;
 mod unpack;
