@@ -55,6 +55,7 @@ echo "FIRST $(wc -l < /modules) LOADED $(wc -l < /proc/modules)"
 echo "RELEASE $(uname -r) $(ls /root/lib/modules)"
 echo "DEBIAN $(cat /root/etc/debian_version)"
 echo "NETWORK $(ls /sys/class/net)"
+if [ -e /dev/vda2 ]; then chroot /root growpart /dev/vda 2; fi
 chroot /root /sbin/resize2fs /dev/ROOT && echo "SIZE $(df -m /root | tail -n 1 | tr -s ' ' | cut -d ' ' -f 2)"
 chroot /root /sbin/modprobe -a br_netfilter wireguard nft_masq veth overlay && echo MODULES
 chroot /root git --version
@@ -200,6 +201,7 @@ fn a_full_guest_comes_up_by_its_firmware() {
         .args(["-nodefaults", "-no-user-config", "-no-reboot", "-accel", "tcg", "-cpu", "max"])
         .args(["-m", "1024", "-display", "none", "-serial", "stdio", "-M", "q35"])
         .args(["-drive", &format!("file={},if=virtio", layer(&files, folder.path()).display())])
+        .args(["-nic", "user,model=virtio-net-pci,restrict=on"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

@@ -12,7 +12,7 @@ pub const NUMBER: u32 = 1;
 const LIGHT: &str = "iproute2,kmod,e2fsprogs";
 /// What makes a guest a whole computer: reached by ssh, set up by cloud-init, started by firmware.
 const FULL: &str = "systemd,systemd-sysv,systemd-resolved,dbus,udev,openssh-server,cloud-init,cloud-guest-utils,\
-    sudo,nftables,locales,initramfs-tools,linux-image-amd64,grub-pc-bin,grub2-common,iproute2,kmod,e2fsprogs";
+    sudo,nftables,locales,fdisk,initramfs-tools,linux-image-amd64,grub-pc-bin,grub2-common,iproute2,kmod,e2fsprogs";
 /// How large disks are; guests have larger ones on top and grow into them.
 const LIGHT_SIZE: u64 = 2 << 30;
 const FULL_SIZE: u64 = 4 << 30;
