@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use stead_engines::debian::Tools;
 use stead_engines::qemu::image::cpio::Archive;
+use stead_engines::qemu::image::seed::{self, Seed};
 use stead_engines::qemu::image::{
     Arch, Guest, GuestFiles, ImageError, Programs, Request, check, check_with, ensure,
 };
@@ -197,10 +198,22 @@ fn a_full_guest_comes_up_by_its_firmware() {
         return;
     }
     let (files, folder) = with_init(&images(), &FULL);
+    let agent = folder.path().join("agent");
+    fs::write(&agent, "#!/bin/sh\necho \"AGENT $0 $1\" > /dev/ttyS0\nexec sleep infinity\n")
+        .unwrap();
+    let programs = Programs { vm: agent, hold: "/bin/true".into() };
+    let seed = Seed {
+        user_data: seed::with_agent("timezone: Europe/Berlin\n"),
+        meta_data: "instance-id: one\nlocal-hostname: seeded\n".into(),
+        network_config: None,
+    };
+    let disk = folder.path().join("seed.iso");
+    seed::write_with_agent(&disk, &seed, &programs).unwrap();
     let mut qemu = Command::new("qemu-system-x86_64")
         .args(["-nodefaults", "-no-user-config", "-no-reboot", "-accel", "tcg", "-cpu", "max"])
         .args(["-m", "1024", "-display", "none", "-serial", "stdio", "-M", "q35"])
         .args(["-drive", &format!("file={},if=virtio", layer(&files, folder.path()).display())])
+        .args(["-drive", &format!("file={},if=virtio,format=raw,readonly=on", disk.display())])
         .args(["-nic", "user,model=virtio-net-pci,restrict=on"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -210,7 +223,9 @@ fn a_full_guest_comes_up_by_its_firmware() {
     let mut console = qemu.stdout.take().unwrap();
     let mut seen = Vec::new();
     let mut some = [0; 4096];
-    while !String::from_utf8_lossy(&seen).contains(" login: ") {
+    while !String::from_utf8_lossy(&seen).contains("seeded login: ")
+        || !String::from_utf8_lossy(&seen).contains("AGENT ")
+    {
         let count = console.read(&mut some).unwrap();
         assert!(count > 0, "no login:\n{}", String::from_utf8_lossy(&seen));
         seen.extend(&some[..count]);
@@ -218,6 +233,7 @@ fn a_full_guest_comes_up_by_its_firmware() {
     drop(bound);
     qemu.wait().unwrap();
     let seen = String::from_utf8_lossy(&seen);
+    assert!(seen.contains("AGENT /usr/local/lib/stead/stead-vm agent"), "{seen}");
     assert!(seen.contains("OpenBSD Secure Shell server") && !seen.contains("FAILED"), "{seen}");
 }
 
