@@ -5,12 +5,16 @@
 //! [`Guest::Full`] is a whole Debian.
 
 mod base;
+mod bootable;
 pub mod cpio;
 mod ext4;
 mod initramfs;
+mod iso;
 mod kernel;
+pub mod masked;
 mod modules;
 mod recipe;
+pub mod seed;
 mod unpack;
 
 pub use crate::debian::{ImageError, Tools};
