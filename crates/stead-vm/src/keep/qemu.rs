@@ -77,6 +77,7 @@ pub fn run(spec: &Path) -> ExitCode {
     if orderly { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the machine")]
 struct Keeper<'a> {
     vm: &'a Vm,
     qmp: Qmp,
@@ -206,7 +207,7 @@ impl<'a> Keeper<'a> {
                 // Its end follows.
                 Happened::Qmp(None) => {}
                 Happened::Agent => self.agent(starter),
-                Happened::Panicked(why) => self.panic(why),
+                Happened::Panicked(why) => self.panic(&why),
                 Happened::Asked(asked) => {
                     let answer = self.answer(&asked.request, &asked.files);
                     let _ = asked.answer.send(answer);
@@ -274,7 +275,7 @@ impl<'a> Keeper<'a> {
         starter.done(&Told::Ready);
     }
 
-    fn panic(&mut self, why: String) {
+    fn panic(&mut self, why: &str) {
         // Anybody inside can write such a line to the console; a kernel that panicked answers nothing.
         if self.vm.config.is_some() && agent::answers(&self.vm.folder) {
             return;
@@ -321,7 +322,9 @@ impl<'a> Keeper<'a> {
         let mut answer = Answer { quiesced: self.quiesced, ..Answer::default() };
         let status = done.and_then(|()| self.qmp.ask("query-status", &Value::Null));
         match status {
-            Ok(status) => answer.status = status["status"].as_str().unwrap_or_default().to_owned(),
+            Ok(status) => {
+                status["status"].as_str().unwrap_or_default().clone_into(&mut answer.status)
+            }
             Err(e) => answer.error = Some(e.to_string()),
         }
         if self.full {

@@ -3,7 +3,6 @@
 use super::super::core::Core;
 use super::super::disks::Disk;
 use super::super::ground::OnWhat;
-use crate::common::files;
 use std::path::{Path, PathBuf};
 use stead_box::net::{GATEWAY, NAME_SERVER};
 use stead_file::declared::{Guest, Qemu};
