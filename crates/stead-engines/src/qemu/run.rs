@@ -2,7 +2,7 @@
 
 mod house;
 mod live;
-mod vm;
+pub mod vm;
 mod wait;
 
 use super::core::Core;
@@ -12,7 +12,7 @@ use crate::common::files::{self, Sync};
 use crate::common::running;
 use std::path::PathBuf;
 use std::process::Command;
-use stead_machine::engine::{Exec, Result};
+use stead_machine::engine::{Console, Exec, Result};
 use stead_machine::model::{Change, Wanted};
 use stead_machine::{EngineError, Steps};
 use stead_vm::client;
@@ -44,10 +44,15 @@ impl Core {
         let vm = vm::describe(self, wanted, disks, &ground, reseed)?;
         files::write(&folder.join(vm::SPEC), &vm, Sync::Later)?;
         steps.step("hide what is secret")?;
-        let spec = house::spec(self, wanted, &vm, disks, &ground)?;
+        let mut spec = house::spec(self, wanted, &vm, disks, &ground)?;
         let door = wait::Door::open(&folder)?;
         steps.step("start it")?;
+        let lock = self.lock_ports()?;
+        if let Some(net) = &mut spec.net {
+            net.ports = self.take_ports(wanted, &lock, steps)?;
+        }
         let started = running::start(&self.programs.sandbox, &spec, claim)?;
+        drop(lock);
         for note in &started.notes {
             steps.note(note);
         }
@@ -100,6 +105,13 @@ impl Core {
     /// The folder with what a machine said on its console.
     pub fn console(&self, name: &str) -> PathBuf {
         self.place.machine(name).join("console")
+    }
+
+    /// A machine's console, whether it runs or not.
+    pub fn console_of(&self, name: &str) -> Result<Console> {
+        self.made(name)?;
+        let socket = self.keeper(name)?.join(stead_vm::files::CONSOLE);
+        Ok(Console { socket, log: self.console(name).join(vm::CONSOLE) })
     }
 
     /// What a machine changed against its base.
