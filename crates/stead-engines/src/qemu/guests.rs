@@ -71,7 +71,7 @@ impl Images for Guests {
         let files = self.files(wanted, steps)?;
         let line = match wanted.declared.qemu.guest {
             Guest::Light => "quiet".to_owned(),
-            Guest::Full => "quiet".to_owned(),
+            Guest::Full => format!("quiet {}", image::masked::arguments()),
         };
         Ok(Some(GuestBoot {
             kernel: match board {

@@ -3,7 +3,7 @@
 use super::console::{self, thread};
 use super::disks::{self, Disks};
 use super::talk::{Asked, Starter, listen};
-use super::{agent, shares, sys};
+use super::{agent, pressure, shares, sys};
 use crate::args::{Inherited, arguments};
 use crate::control::{Answer, Request, Told};
 use crate::files;
@@ -25,6 +25,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub const GRACE: Duration = Duration::from_secs(30);
 /// How often it is tried whether a disk that was full has room.
 const AGAIN: Duration = Duration::from_secs(5);
+/// How long after this host was last short of memory a guest gets back what it gave.
+const RELAX: Duration = Duration::from_mins(1);
 /// How long QEMU may take to end once it was told to.
 const QUIT: Duration = Duration::from_secs(3);
 
@@ -43,6 +45,8 @@ enum Happened {
     Panicked(String),
     /// The agent inside is there.
     Agent,
+    /// This host is short of memory.
+    Short,
     /// Somebody asks.
     Asked(Asked),
 }
@@ -90,6 +94,8 @@ struct Keeper<'a> {
     /// Since when the guest is to shut down.
     ending: Option<Instant>,
     panicked: Option<String>,
+    /// When this host was last short of memory, and the guest gave back some.
+    squeezed: Option<Instant>,
     /// Whether a disk of the host is full, so that the guest stands still.
     full: bool,
     /// Whether the guest shut itself down.
@@ -155,6 +161,12 @@ impl<'a> Keeper<'a> {
         console::carry(console, console_door, &vm.console_log, move |why| {
             let _ = panics.send(Happened::Panicked(why));
         })?;
+        if vm.balloon.is_some() {
+            let short = give.clone();
+            pressure::listen(move || {
+                let _ = short.send(Happened::Short);
+            })?;
+        }
         let there = give.clone();
         agent::carry(line, agent_door, vm.config.clone(), move || {
             let _ = there.send(Happened::Agent);
@@ -173,6 +185,7 @@ impl<'a> Keeper<'a> {
                 _shares: serving,
                 ending: None,
                 panicked: None,
+                squeezed: None,
                 full: false,
                 orderly: false,
                 quiesced: false,
@@ -208,6 +221,7 @@ impl<'a> Keeper<'a> {
                 Happened::Qmp(None) => {}
                 Happened::Agent => self.agent(starter),
                 Happened::Panicked(why) => self.panic(&why),
+                Happened::Short => self.squeeze(),
                 Happened::Asked(asked) => {
                     let answer = self.answer(&asked.request, &asked.files);
                     let _ = asked.answer.send(answer);
@@ -221,16 +235,21 @@ impl<'a> Keeper<'a> {
         if let Some(before) = self.before.pop_front() {
             return Some(before);
         }
-        let left = match self.ending {
-            Some(since) => GRACE.saturating_sub(since.elapsed()).max(QUIT.min(GRACE)),
-            None if self.full => AGAIN,
-            None => return self.happened.recv().ok(),
-        };
-        self.happened.recv_timeout(left).ok()
+        let end = self.ending.map(|since| GRACE.saturating_sub(since.elapsed()).max(QUIT));
+        let again = self.full.then_some(AGAIN);
+        let relaxed = self.squeezed.map(|since| RELAX.saturating_sub(since.elapsed()));
+        match [end, again, relaxed].into_iter().flatten().min() {
+            Some(left) => self.happened.recv_timeout(left).ok(),
+            None => self.happened.recv().ok(),
+        }
     }
 
     fn on_time(&mut self) {
-        if self.ending.is_some() {
+        if self.squeezed.is_some_and(|since| since.elapsed() >= RELAX) {
+            self.squeezed = None;
+            let _ = self.balloon(self.vm.memory);
+        }
+        if self.ending.is_some_and(|since| since.elapsed() >= GRACE) {
             // It was asked and does not end.
             let _ = self.qmp.ask("quit", &Value::Null);
         } else if self.full {
@@ -252,6 +271,19 @@ impl<'a> Keeper<'a> {
             // As if somebody pressed the button on the machine.
             let _ = self.qmp.ask("system_powerdown", &Value::Null);
         }
+    }
+
+    /// Has the guest give back what memory it can spare, for as long as this host is short of it.
+    fn squeeze(&mut self) {
+        if let Some(least) = self.vm.balloon
+            && self.squeezed.replace(Instant::now()).is_none()
+        {
+            let _ = self.balloon(least);
+        }
+    }
+
+    fn balloon(&mut self, bytes: u64) -> Result<(), QmpError> {
+        self.qmp.ask("balloon", &json!({ "value": bytes })).map(drop)
     }
 
     fn event(&mut self, event: &Event) {
@@ -315,15 +347,13 @@ impl<'a> Keeper<'a> {
             Request::Snapshot { .. } => {
                 Err(disks::refused("a snapshot", "not a file for each disk"))
             }
-            Request::Balloon(bytes) => {
-                self.qmp.ask("balloon", &json!({ "value": bytes })).map(drop)
-            }
+            Request::Balloon(bytes) => self.balloon(*bytes),
         };
         let mut answer = Answer { quiesced: self.quiesced, ..Answer::default() };
         let status = done.and_then(|()| self.qmp.ask("query-status", &Value::Null));
         match status {
             Ok(status) => {
-                status["status"].as_str().unwrap_or_default().clone_into(&mut answer.status)
+                status["status"].as_str().unwrap_or_default().clone_into(&mut answer.status);
             }
             Err(e) => answer.error = Some(e.to_string()),
         }

@@ -109,6 +109,7 @@ pub fn describe(
         accel: on.accel,
         cpus: cpus(declared.cpus),
         memory: declared.vm_memory().bytes(),
+        balloon: declared.qemu.balloon.map(stead_file::size::Size::bytes),
         boot,
         disks: disks
             .iter()
