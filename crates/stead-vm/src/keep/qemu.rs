@@ -31,6 +31,21 @@ const QUIT: Duration = Duration::from_secs(3);
 /// How long QEMU may take to tidy up after it wrote a guest's memory.
 const FINISH: Duration = Duration::from_secs(10);
 
+/// What a person is told while a guest stands still.
+const NO_ROOM: &str =
+    "the disk of this host is full, so it stands still: make room, and it goes on by itself";
+
+/// Whether there is room on the disk of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// As far as anybody knows.
+    Enough,
+    /// None: the guest stands still.
+    None,
+    /// The guest goes on, to see whether there is.
+    Tried,
+}
+
 /// What this waits for.
 enum Happened {
     /// It is to end the machine.
@@ -89,8 +104,8 @@ struct Keeper<'a> {
     /// Since when the guest is to shut down.
     ending: Option<Instant>,
     panicked: Option<String>,
-    /// Whether a disk of the host is full, so that the guest stands still.
-    full: bool,
+    /// Whether the guest stands still for want of room on a disk of the host.
+    room: Room,
     /// Whether the guest shut itself down.
     orderly: bool,
     /// Whether everything was on disk at the last snapshot.
@@ -172,7 +187,7 @@ impl<'a> Keeper<'a> {
                 _shares: serving,
                 ending: None,
                 panicked: None,
-                full: false,
+                room: Room::Enough,
                 orderly: false,
                 quiesced: false,
                 old: vm.resume.is_some(),
@@ -222,7 +237,7 @@ impl<'a> Keeper<'a> {
         }
         let left = match self.ending {
             Some(since) => GRACE.saturating_sub(since.elapsed()).max(QUIT.min(GRACE)),
-            None if self.full => AGAIN,
+            None if self.room != Room::Enough => AGAIN,
             None => return self.happened.recv().ok(),
         };
         self.happened.recv_timeout(left).ok()
@@ -232,10 +247,13 @@ impl<'a> Keeper<'a> {
         if self.ending.is_some() {
             // It was asked and does not end.
             let _ = self.qmp.ask("quit", &Value::Null);
-        } else if self.full {
-            self.full = false;
+        } else if self.room == Room::None {
+            self.room = Room::Tried;
             // If there is still no room, the guest stands still again, and an event says so.
             let _ = self.qmp.ask("cont", &Value::Null);
+        } else {
+            self.room = Room::Enough;
+            let _ = std::fs::remove_file(self.vm.folder.join(files::NOTES));
         }
     }
 
@@ -256,7 +274,12 @@ impl<'a> Keeper<'a> {
     fn event(&mut self, event: &Event) {
         match event.event.as_str() {
             "SHUTDOWN" => self.orderly = event.data["reason"] == "guest-shutdown",
-            "BLOCK_IO_ERROR" if event.data["action"] == "stop" => self.full = true,
+            "BLOCK_IO_ERROR" if event.data["action"] == "stop" => {
+                if self.room == Room::Enough {
+                    let _ = std::fs::write(self.vm.folder.join(files::NOTES), NO_ROOM);
+                }
+                self.room = Room::None;
+            }
             _ => {}
         }
     }
@@ -324,10 +347,8 @@ impl<'a> Keeper<'a> {
             Ok(status) => answer.status = status["status"].as_str().unwrap_or_default().to_owned(),
             Err(e) => answer.error = Some(e.to_string()),
         }
-        if self.full {
-            answer.notes.push(
-                "the disk of this host is full, so it stands still: make room, and it goes on by itself".into(),
-            );
+        if self.room == Room::None {
+            answer.notes.push(NO_ROOM.into());
         }
         answer
     }
