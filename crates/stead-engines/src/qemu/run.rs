@@ -2,6 +2,7 @@
 
 mod house;
 mod live;
+mod told;
 mod vm;
 mod wait;
 
@@ -42,7 +43,7 @@ impl Core {
             steps.note(note);
         }
         let vm = vm::describe(self, wanted, disks, &ground, reseed)?;
-        files::write(&folder.join(vm::SPEC), &vm, Sync::Later)?;
+        files::write(&self.place.run(name).join(vm::SPEC), &vm, Sync::Later)?;
         steps.step("hide what is secret")?;
         let spec = house::spec(self, wanted, &vm, disks, &ground)?;
         let door = wait::Door::open(&folder)?;

@@ -4,6 +4,7 @@ mod exec;
 
 pub use exec::{NOT_ENTERED, exec};
 
+use crate::doubted;
 use crate::failure::{Result, Tried, VmError};
 use crate::line::spoken::{Answer, Request, read_line, write_line};
 use rustix::fd::OwnedFd;
@@ -38,7 +39,7 @@ fn begin(
     request: &Request,
     limit: Option<Duration>,
 ) -> Result<(UnixStream, Answer)> {
-    let mut stream = UnixStream::connect(socket)
+    let mut stream = doubted::connect(socket)
         .tried(|| format!("{}: the machine's agent", socket.display()))?;
     stream.set_read_timeout(limit).tried(|| "the machine's agent")?;
     // Whoever waits for the line sees its end when it reads.

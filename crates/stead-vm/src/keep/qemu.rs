@@ -33,6 +33,21 @@ const QUIT: Duration = Duration::from_secs(3);
 /// How long QEMU may take to tidy up after it wrote a guest's memory.
 const FINISH: Duration = Duration::from_secs(10);
 
+/// What a person is told while a guest stands still.
+const NO_ROOM: &str =
+    "the disk of this host is full, so it stands still: make room, and it goes on by itself";
+
+/// Whether there is room on the disk of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// As far as anybody knows.
+    Enough,
+    /// None: the guest stands still.
+    None,
+    /// The guest goes on, to see whether there is.
+    Tried,
+}
+
 /// What this waits for.
 enum Happened {
     /// It is to end the machine.
@@ -96,8 +111,8 @@ struct Keeper<'a> {
     panicked: Option<String>,
     /// When this host was last short of memory, and the guest gave back some.
     squeezed: Option<Instant>,
-    /// Whether a disk of the host is full, so that the guest stands still.
-    full: bool,
+    /// Whether the guest stands still for want of room on a disk of the host.
+    room: Room,
     /// Whether the guest shut itself down.
     orderly: bool,
     /// Whether everything was on disk at the last snapshot.
@@ -186,7 +201,7 @@ impl<'a> Keeper<'a> {
                 ending: None,
                 panicked: None,
                 squeezed: None,
-                full: false,
+                room: Room::Enough,
                 orderly: false,
                 quiesced: false,
                 old: vm.resume.is_some(),
@@ -236,7 +251,7 @@ impl<'a> Keeper<'a> {
             return Some(before);
         }
         let end = self.ending.map(|since| GRACE.saturating_sub(since.elapsed()).max(QUIT));
-        let again = self.full.then_some(AGAIN);
+        let again = (self.room != Room::Enough).then_some(AGAIN);
         let relaxed = self.squeezed.map(|since| RELAX.saturating_sub(since.elapsed()));
         match [end, again, relaxed].into_iter().flatten().min() {
             Some(left) => self.happened.recv_timeout(left).ok(),
@@ -252,10 +267,13 @@ impl<'a> Keeper<'a> {
         if self.ending.is_some_and(|since| since.elapsed() >= GRACE) {
             // It was asked and does not end.
             let _ = self.qmp.ask("quit", &Value::Null);
-        } else if self.full {
-            self.full = false;
+        } else if self.room == Room::None {
+            self.room = Room::Tried;
             // If there is still no room, the guest stands still again, and an event says so.
             let _ = self.qmp.ask("cont", &Value::Null);
+        } else {
+            self.room = Room::Enough;
+            let _ = std::fs::remove_file(self.vm.folder.join(files::NOTES));
         }
     }
 
@@ -289,7 +307,12 @@ impl<'a> Keeper<'a> {
     fn event(&mut self, event: &Event) {
         match event.event.as_str() {
             "SHUTDOWN" => self.orderly = event.data["reason"] == "guest-shutdown",
-            "BLOCK_IO_ERROR" if event.data["action"] == "stop" => self.full = true,
+            "BLOCK_IO_ERROR" if event.data["action"] == "stop" => {
+                if self.room == Room::Enough {
+                    let _ = std::fs::write(self.vm.folder.join(files::NOTES), NO_ROOM);
+                }
+                self.room = Room::None;
+            }
             _ => {}
         }
     }
@@ -357,10 +380,8 @@ impl<'a> Keeper<'a> {
             }
             Err(e) => answer.error = Some(e.to_string()),
         }
-        if self.full {
-            answer.notes.push(
-                "the disk of this host is full, so it stands still: make room, and it goes on by itself".into(),
-            );
+        if self.room == Room::None {
+            answer.notes.push(NO_ROOM.into());
         }
         answer
     }

@@ -56,7 +56,7 @@ pub fn spec(core: &Core, wanted: &Wanted, vm: &Vm, disks: &[Disk], on: &OnWhat) 
             ..made::net(wanted, peers)
         }),
         main: Some(Main {
-            command: vec![text(&keeper)?, "keep".into(), text(&folder.join(SPEC))?],
+            command: vec![text(&keeper)?, "keep".into(), text(&place.run(name).join(SPEC))?],
             env: BTreeMap::new(),
             devices: if vm.accel == Accel::Kvm { vec!["/dev/kvm".into()] } else { Vec::new() },
             grace: GRACE,
@@ -86,6 +86,8 @@ fn binds(
         bind(&own, &own, true)?;
     }
     bind(keeper, keeper, false)?;
+    let spec = core.place.run(&wanted.name).join(SPEC);
+    bind(&spec, &spec, false)?;
     for disk in disks {
         for under in &disk.under {
             bind(under, under, false)?;

@@ -12,7 +12,7 @@ use stead_machine::vm::share;
 use stead_vm::guest::config::{self, Config};
 use stead_vm::spec::{self, Boot, Screen, ShareBy, Vm};
 
-/// The file in the keeper's folder with all this.
+/// The file in a run folder with all this; the keeper only reads it.
 pub const SPEC: &str = "vm.json";
 /// The file in the console's folder.
 pub const CONSOLE: &str = "console.log";

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use stead_machine::engine::Result;
 use stead_machine::{EngineError, Steps};
 use stead_vm::control::Told;
+use stead_vm::doubted;
 use stead_vm::files::READY;
 
 /// How long a machine may take to boot: emulated ones on a busy computer take minutes.
@@ -18,6 +19,8 @@ const PATIENCE: Duration = Duration::from_mins(10);
 const LOOK: Duration = Duration::from_millis(500);
 /// How much of its console is told when a machine does not come up.
 const TOLD: usize = 5;
+/// Bytes at its end that these are looked for in.
+const LOOKED_AT: u64 = 64 << 10;
 
 /// Where the keeper of a machine that is being started says how it goes.
 pub struct Door {
@@ -98,7 +101,8 @@ impl Door {
 
 /// The end of what it said on its console, since that is where a kernel says what is wrong.
 fn last_words(core: &Core, name: &str) -> String {
-    let log = std::fs::read(core.console(name).join(super::vm::CONSOLE)).unwrap_or_default();
+    let log = core.console(name).join(super::vm::CONSOLE);
+    let log = doubted::end_of(&log, LOOKED_AT).unwrap_or_default();
     let text = String::from_utf8_lossy(&log);
     let plain = |line: &str| line.replace(|c: char| c.is_control(), "");
     let lines: Vec<String> =
