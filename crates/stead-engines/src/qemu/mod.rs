@@ -83,7 +83,8 @@ pub fn engine(data: &Path, runtime: &Path, hold: &Path) -> Qemu {
         vm: crate::beside("stead-vm"),
     };
     // What machines are made on is as dear as they are, so it lies with them unless somebody says otherwise.
-    let images = std::env::var_os("STEAD_IMAGES").map_or_else(|| data.join("images"), PathBuf::from);
+    let images =
+        std::env::var_os("STEAD_IMAGES").map_or_else(|| data.join("images"), PathBuf::from);
     let images = Arc::new(Guests::new(&images, &programs));
     Qemu::new(data, runtime, programs, images)
 }

@@ -8,7 +8,7 @@ use crate::args::{Inherited, arguments};
 use crate::control::{Answer, Request, Told};
 use crate::files;
 use crate::qmp::{Event, Qmp, QmpError};
-use crate::spec::{Accel, Ended, Vm};
+use crate::spec::{Accel, Boot, Ended, Vm};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -96,7 +96,6 @@ pub fn run(spec: &Path) -> ExitCode {
     if orderly { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the machine")]
 struct Keeper<'a> {
     vm: &'a Vm,
     qmp: Qmp,
@@ -117,7 +116,7 @@ struct Keeper<'a> {
     orderly: bool,
     /// Whether everything was on disk at the last snapshot.
     quiesced: bool,
-    /// Whether it goes on from kept memory, and thinks it is who it was then.
+    /// Whether it goes on from kept memory, or has an init of its own: it does not know who it is now.
     old: bool,
 }
 
@@ -204,7 +203,7 @@ impl<'a> Keeper<'a> {
                 room: Room::Enough,
                 orderly: false,
                 quiesced: false,
-                old: vm.resume.is_some(),
+                old: vm.resume.is_some() || vm.boot == Boot::Firmware,
             },
             Err(e) => return Err(io::Error::other(said(vm).unwrap_or_else(|| e.to_string()))),
         };

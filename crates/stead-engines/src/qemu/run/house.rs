@@ -94,6 +94,9 @@ fn binds(
         }
         bind(&disk.path, &disk.path, !disk.readonly)?;
     }
+    for disk in vm.disks.iter().filter(|disk| disk.serial == "seed") {
+        bind(&disk.path, &disk.path, false)?;
+    }
     if let Boot::Kernel { kernel, initramfs, .. } = &vm.boot {
         bind(kernel, kernel, false)?;
         bind(initramfs, initramfs, false)?;
