@@ -43,7 +43,7 @@ const FULL: Request = Request { guest: Guest::Full, ..LIGHT };
 
 /// An init that does what ours does first, and tells on the console and on the line what it sees.
 const INIT: &str = r#"#!/bin/busybox sh
-PATH=/bin
+PATH=/bin:/sbin:/usr/bin:/usr/sbin
 /bin/busybox --install -s /bin
 mount -t devtmpfs dev /dev; mount -t proc proc /proc; mount -t sysfs sys /sys
 while read -r module; do insmod "$module" || echo "FAILED $module"; done < /modules

@@ -66,7 +66,7 @@ pub enum Told {
 /// # Errors
 /// If it is not there, or does not answer, or refuses.
 pub fn ask(folder: &Path, request: &Request, files: &[BorrowedFd<'_>]) -> io::Result<Answer> {
-    let stream = UnixStream::connect(folder.join(crate::files::CONTROL))?;
+    let stream = crate::doubted::connect(&folder.join(crate::files::CONTROL))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     send(&stream, &line(request)?, files)?;
     let answer: Answer = hear(&mut BufReader::new(&stream))?

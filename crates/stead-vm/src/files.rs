@@ -10,5 +10,7 @@ pub const CONTROL: &str = "control.sock";
 pub const SCREEN: &str = "vnc.sock";
 /// What QEMU said.
 pub const QEMU_LOG: &str = "qemu.log";
+/// What a person should know of the machine as it runs, a line each; not there while there is nothing.
+pub const NOTES: &str = "notes";
 /// Where the keeper tells how the start goes: whoever started it listens there.
 pub const READY: &str = "ready.sock";

@@ -37,6 +37,11 @@ impl Core {
         Core { ground: Ground::new(data, runtime), programs, images }
     }
 
+    /// What it has in common with other engines.
+    pub fn ground(&self) -> &Ground<Disks> {
+        &self.ground
+    }
+
     pub fn create(&self, wanted: &Wanted, steps: &Steps) -> Result<()> {
         let claim = self.claim(&wanted.name)?;
         if made::read(&self.place, &wanted.name)?.is_some()

@@ -77,13 +77,16 @@ impl Qemu {
     }
 }
 
-/// The engine with the programs that lie beside this one, and images below its data.
+/// The engine with the programs that lie beside this one, and images below its data, or where `STEAD_IMAGES` says.
 pub fn engine(data: &Path, runtime: &Path, hold: &Path) -> Qemu {
     let programs = Programs {
         sandbox: crate::beside("stead-box"),
         hold: hold.to_owned(),
         vm: crate::beside("stead-vm"),
     };
-    let images = Arc::new(Guests::new(&data.join("images"), &programs));
+    // What machines are made on is as dear as they are, so it lies with them unless somebody says otherwise.
+    let images =
+        std::env::var_os("STEAD_IMAGES").map_or_else(|| data.join("images"), PathBuf::from);
+    let images = Arc::new(Guests::new(&images, &programs));
     Qemu::new(data, runtime, programs, images)
 }

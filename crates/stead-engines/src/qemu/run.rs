@@ -2,6 +2,7 @@
 
 mod house;
 mod live;
+mod told;
 pub mod vm;
 mod wait;
 
@@ -16,6 +17,11 @@ use stead_machine::engine::{Console, Exec, Result};
 use stead_machine::model::{Change, Wanted};
 use stead_machine::{EngineError, Steps};
 use stead_vm::client;
+use stead_vm::spec::{self, Vm};
+
+/// What is said of a machine whose image is a person's own and that nobody answers from.
+const NO_AGENT: &str = "no agent answers inside: its image has no cloud-init, or does not ask NoCloud; reach it by \
+                        `stead console` and its ports";
 
 /// Seconds that a guest has to shut down, and its keeper to say that it did not.
 const GRACE: u32 = stead_vm::keep::GRACE.as_secs() as u32 + 5;
@@ -41,8 +47,11 @@ impl Core {
         for note in &ground.notes {
             steps.note(note);
         }
-        let vm = vm::describe(self, wanted, disks, &ground, reseed)?;
-        files::write(&folder.join(vm::SPEC), &vm, Sync::Later)?;
+        let mut vm = vm::describe(self, wanted, disks, &ground, reseed)?;
+        if ground.guest.is_none() {
+            self.bring_agent(wanted, &mut vm, steps)?;
+        }
+        files::write(&self.place.run(name).join(vm::SPEC), &vm, Sync::Later)?;
         steps.step("hide what is secret")?;
         let mut spec = house::spec(self, wanted, &vm, disks, &ground)?;
         let door = wait::Door::open(&folder)?;
@@ -56,12 +65,42 @@ impl Core {
         for note in &started.notes {
             steps.note(note);
         }
-        let ready = door.wait(self, name, steps);
+        let patience = if ground.guest.is_some() { wait::PATIENCE } else { wait::DOUBT };
+        let mut ready = door.wait(self, name, patience, steps);
+        if ground.guest.is_none() && matches!(ready, Err(EngineError::NotNow(_))) {
+            // It runs, and can be reached by its console and its ports.
+            steps.note(NO_AGENT);
+            ready = files::write(&self.agentless(name), &true, Sync::Later);
+        }
         if ready.is_err() {
             // It did not come up: nothing of it stays.
             let _ = running::stop(&self.programs.sandbox, &self.place.run(name), 0, claim);
         }
         ready
+    }
+
+    /// Gives an image of a person's own what it gets its agent from; one that is known to take none is not waited for.
+    fn bring_agent(&self, wanted: &Wanted, vm: &mut Vm, steps: &Steps) -> Result<()> {
+        if self.agentless(&wanted.name).exists() {
+            vm.config = None;
+            return Ok(());
+        }
+        let Some(config) = &vm.config else { return Ok(()) };
+        steps.step("write what it gets its agent from")?;
+        let path = self.place.own_folder(&wanted.name).join("seed.iso");
+        self.images.seed(wanted, config, &path)?;
+        vm.disks.push(spec::Disk {
+            serial: "seed".into(),
+            path,
+            format: spec::Format::Raw,
+            readonly: true,
+        });
+        Ok(())
+    }
+
+    /// The file that is there if a machine's image takes no agent.
+    fn agentless(&self, name: &str) -> PathBuf {
+        self.place.own_folder(name).join("no-agent.json")
     }
 
     /// Stops a machine that somebody works on.
@@ -76,6 +115,9 @@ impl Core {
 
     /// The command that runs something inside.
     pub fn command(&self, name: &str, exec: &Exec) -> Result<Command> {
+        if self.agentless(name).exists() {
+            return Err(EngineError::NotNow(NO_AGENT.into()));
+        }
         let mut command = Command::new(&self.programs.vm);
         command.arg("exec").arg(self.keeper(name)?.join(stead_vm::files::AGENT));
         if let Some(cwd) = &exec.cwd {

@@ -30,8 +30,10 @@ impl Core {
             share.by = ShareBy::NineP;
         }
         vm.resume = None;
-        if let Some(config) = &mut vm.config {
-            without_keeper(config);
+        match &mut vm.config {
+            Some(config) if ground.guest.is_some() => without_keeper(config),
+            // A person's own image gets nothing from outside by this way.
+            config => *config = None,
         }
         let lock = self.lock_ports()?;
         let free = self.free_ports(wanted, &lock);

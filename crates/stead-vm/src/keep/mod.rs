@@ -3,6 +3,7 @@
 mod agent;
 mod console;
 mod disks;
+mod pressure;
 mod qemu;
 mod shares;
 pub(crate) mod sys;

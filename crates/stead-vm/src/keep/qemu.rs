@@ -3,12 +3,12 @@
 use super::console::{self, thread};
 use super::disks::{self, Disks};
 use super::talk::{Asked, Starter, listen};
-use super::{agent, shares, sys};
+use super::{agent, pressure, shares, sys};
 use crate::args::{Inherited, arguments};
 use crate::control::{Answer, Request, Told};
 use crate::files;
 use crate::qmp::{Event, Qmp, QmpError};
-use crate::spec::{Accel, Ended, Vm};
+use crate::spec::{Accel, Boot, Ended, Vm};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -25,11 +25,28 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub const GRACE: Duration = Duration::from_secs(30);
 /// How often it is tried whether a disk that was full has room.
 const AGAIN: Duration = Duration::from_secs(5);
+/// How long after this host was last short of memory a guest gets back what it gave.
+const RELAX: Duration = Duration::from_mins(1);
 /// How long QEMU may take to end once it was told to.
 const QUIT: Duration = Duration::from_secs(3);
 
 /// How long QEMU may take to tidy up after it wrote a guest's memory.
 const FINISH: Duration = Duration::from_secs(10);
+
+/// What a person is told while a guest stands still.
+const NO_ROOM: &str =
+    "the disk of this host is full, so it stands still: make room, and it goes on by itself";
+
+/// Whether there is room on the disk of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// As far as anybody knows.
+    Enough,
+    /// None: the guest stands still.
+    None,
+    /// The guest goes on, to see whether there is.
+    Tried,
+}
 
 /// What this waits for.
 enum Happened {
@@ -43,6 +60,8 @@ enum Happened {
     Panicked(String),
     /// The agent inside is there.
     Agent,
+    /// This host is short of memory.
+    Short,
     /// Somebody asks.
     Asked(Asked),
 }
@@ -77,7 +96,6 @@ pub fn run(spec: &Path) -> ExitCode {
     if orderly { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the machine")]
 struct Keeper<'a> {
     vm: &'a Vm,
     qmp: Qmp,
@@ -90,13 +108,15 @@ struct Keeper<'a> {
     /// Since when the guest is to shut down.
     ending: Option<Instant>,
     panicked: Option<String>,
-    /// Whether a disk of the host is full, so that the guest stands still.
-    full: bool,
+    /// When this host was last short of memory, and the guest gave back some.
+    squeezed: Option<Instant>,
+    /// Whether the guest stands still for want of room on a disk of the host.
+    room: Room,
     /// Whether the guest shut itself down.
     orderly: bool,
     /// Whether everything was on disk at the last snapshot.
     quiesced: bool,
-    /// Whether it goes on from kept memory, and thinks it is who it was then.
+    /// Whether it goes on from kept memory, or has an init of its own: it does not know who it is now.
     old: bool,
 }
 
@@ -155,6 +175,12 @@ impl<'a> Keeper<'a> {
         console::carry(console, console_door, &vm.console_log, move |why| {
             let _ = panics.send(Happened::Panicked(why));
         })?;
+        if vm.balloon.is_some() {
+            let short = give.clone();
+            pressure::listen(move || {
+                let _ = short.send(Happened::Short);
+            })?;
+        }
         let there = give.clone();
         agent::carry(line, agent_door, vm.config.clone(), move || {
             let _ = there.send(Happened::Agent);
@@ -173,10 +199,11 @@ impl<'a> Keeper<'a> {
                 _shares: serving,
                 ending: None,
                 panicked: None,
-                full: false,
+                squeezed: None,
+                room: Room::Enough,
                 orderly: false,
                 quiesced: false,
-                old: vm.resume.is_some(),
+                old: vm.resume.is_some() || vm.boot == Boot::Firmware,
             },
             Err(e) => return Err(io::Error::other(said(vm).unwrap_or_else(|| e.to_string()))),
         };
@@ -208,6 +235,7 @@ impl<'a> Keeper<'a> {
                 Happened::Qmp(None) => {}
                 Happened::Agent => self.agent(starter),
                 Happened::Panicked(why) => self.panic(&why),
+                Happened::Short => self.squeeze(),
                 Happened::Asked(asked) => {
                     let answer = self.answer(&asked.request, &asked.files);
                     let _ = asked.answer.send(answer);
@@ -221,22 +249,30 @@ impl<'a> Keeper<'a> {
         if let Some(before) = self.before.pop_front() {
             return Some(before);
         }
-        let left = match self.ending {
-            Some(since) => GRACE.saturating_sub(since.elapsed()).max(QUIT.min(GRACE)),
-            None if self.full => AGAIN,
-            None => return self.happened.recv().ok(),
-        };
-        self.happened.recv_timeout(left).ok()
+        let end = self.ending.map(|since| GRACE.saturating_sub(since.elapsed()).max(QUIT));
+        let again = (self.room != Room::Enough).then_some(AGAIN);
+        let relaxed = self.squeezed.map(|since| RELAX.saturating_sub(since.elapsed()));
+        match [end, again, relaxed].into_iter().flatten().min() {
+            Some(left) => self.happened.recv_timeout(left).ok(),
+            None => self.happened.recv().ok(),
+        }
     }
 
     fn on_time(&mut self) {
-        if self.ending.is_some() {
+        if self.squeezed.is_some_and(|since| since.elapsed() >= RELAX) {
+            self.squeezed = None;
+            let _ = self.balloon(self.vm.memory);
+        }
+        if self.ending.is_some_and(|since| since.elapsed() >= GRACE) {
             // It was asked and does not end.
             let _ = self.qmp.ask("quit", &Value::Null);
-        } else if self.full {
-            self.full = false;
+        } else if self.room == Room::None {
+            self.room = Room::Tried;
             // If there is still no room, the guest stands still again, and an event says so.
             let _ = self.qmp.ask("cont", &Value::Null);
+        } else {
+            self.room = Room::Enough;
+            let _ = std::fs::remove_file(self.vm.folder.join(files::NOTES));
         }
     }
 
@@ -254,10 +290,28 @@ impl<'a> Keeper<'a> {
         }
     }
 
+    /// Has the guest give back what memory it can spare, for as long as this host is short of it.
+    fn squeeze(&mut self) {
+        if let Some(least) = self.vm.balloon
+            && self.squeezed.replace(Instant::now()).is_none()
+        {
+            let _ = self.balloon(least);
+        }
+    }
+
+    fn balloon(&mut self, bytes: u64) -> Result<(), QmpError> {
+        self.qmp.ask("balloon", &json!({ "value": bytes })).map(drop)
+    }
+
     fn event(&mut self, event: &Event) {
         match event.event.as_str() {
             "SHUTDOWN" => self.orderly = event.data["reason"] == "guest-shutdown",
-            "BLOCK_IO_ERROR" if event.data["action"] == "stop" => self.full = true,
+            "BLOCK_IO_ERROR" if event.data["action"] == "stop" => {
+                if self.room == Room::Enough {
+                    let _ = std::fs::write(self.vm.folder.join(files::NOTES), NO_ROOM);
+                }
+                self.room = Room::None;
+            }
             _ => {}
         }
     }
@@ -315,22 +369,18 @@ impl<'a> Keeper<'a> {
             Request::Snapshot { .. } => {
                 Err(disks::refused("a snapshot", "not a file for each disk"))
             }
-            Request::Balloon(bytes) => {
-                self.qmp.ask("balloon", &json!({ "value": bytes })).map(drop)
-            }
+            Request::Balloon(bytes) => self.balloon(*bytes),
         };
         let mut answer = Answer { quiesced: self.quiesced, ..Answer::default() };
         let status = done.and_then(|()| self.qmp.ask("query-status", &Value::Null));
         match status {
             Ok(status) => {
-                status["status"].as_str().unwrap_or_default().clone_into(&mut answer.status)
+                status["status"].as_str().unwrap_or_default().clone_into(&mut answer.status);
             }
             Err(e) => answer.error = Some(e.to_string()),
         }
-        if self.full {
-            answer.notes.push(
-                "the disk of this host is full, so it stands still: make room, and it goes on by itself".into(),
-            );
+        if self.room == Room::None {
+            answer.notes.push(NO_ROOM.into());
         }
         answer
     }

@@ -37,14 +37,19 @@ pub fn write(path: &Path, seed: &Seed, files: &[(&str, &[u8])]) -> Result<(), Im
     made.map_err(ImageError::at("write", path))
 }
 
-/// [`write`] with the programs of ours beside.
+/// [`write`] with the programs of ours beside, and what the agent is to know of its machine (the JSON of its `Config`).
 ///
 /// # Errors
 /// If they cannot be read, or the disk cannot be written.
-pub fn write_with_agent(path: &Path, seed: &Seed, programs: &Programs) -> Result<(), ImageError> {
+pub fn write_with_agent(
+    path: &Path,
+    seed: &Seed,
+    programs: &Programs,
+    config: &[u8],
+) -> Result<(), ImageError> {
     let read = |path: &Path| fs::read(path).map_err(ImageError::at("read", path));
     let (vm, hold) = (read(&programs.vm)?, read(&programs.hold)?);
-    write(path, seed, &[("stead-vm", &vm), ("stead-hold", &hold)])
+    write(path, seed, &[("stead-vm", &vm), ("stead-hold", &hold), ("config.json", config)])
 }
 
 /// User data that installs the agent from the disk whenever the guest boots, then does `more` (YAML at the top).
@@ -66,6 +71,8 @@ bootcmd:
         chmod 755 "/usr/local/lib/stead/$program.next"
         mv "/usr/local/lib/stead/$program.next" "/usr/local/lib/stead/$program"
       done
+      mkdir -p /run/stead
+      cp "$seed/config.json" /run/stead/config.json
       umount "$seed"
       rmdir "$seed"
       cat >/etc/systemd/system/stead-agent.service <<'END'

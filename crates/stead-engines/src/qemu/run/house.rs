@@ -56,7 +56,7 @@ pub fn spec(core: &Core, wanted: &Wanted, vm: &Vm, disks: &[Disk], on: &OnWhat) 
             ..made::net(wanted, peers)
         }),
         main: Some(Main {
-            command: vec![text(&keeper)?, "keep".into(), text(&folder.join(SPEC))?],
+            command: vec![text(&keeper)?, "keep".into(), text(&place.run(name).join(SPEC))?],
             env: BTreeMap::new(),
             devices: if vm.accel == Accel::Kvm { vec!["/dev/kvm".into()] } else { Vec::new() },
             grace: GRACE,
@@ -86,11 +86,16 @@ fn binds(
         bind(&own, &own, true)?;
     }
     bind(keeper, keeper, false)?;
+    let spec = core.place.run(&wanted.name).join(SPEC);
+    bind(&spec, &spec, false)?;
     for disk in disks {
         for under in &disk.under {
             bind(under, under, false)?;
         }
         bind(&disk.path, &disk.path, !disk.readonly)?;
+    }
+    for disk in vm.disks.iter().filter(|disk| disk.serial == "seed") {
+        bind(&disk.path, &disk.path, false)?;
     }
     if let Boot::Kernel { kernel, initramfs, .. } = &vm.boot {
         bind(kernel, kernel, false)?;
