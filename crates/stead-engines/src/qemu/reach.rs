@@ -29,8 +29,22 @@ impl Core {
         let declared = &wanted.declared;
         let desktop = declared.qemu.desktop.as_ref();
         let rdp = desktop.and_then(stead_file::declared::Desktop::rdp_port);
+        let whose = |pid| self.whose(&wanted.name, pid);
         let all: Vec<Port> = declared.ports.iter().cloned().chain(rdp).collect();
-        ports::free(&all, &|pid| self.whose(&wanted.name, pid))
+        let mut free = ports::free(&all, &whose);
+        if let Some(at) = desktop.map(|desktop| desktop.vnc_at(wanted.number)) {
+            let screen =
+                Port { address: at.ip(), host: at.port(), inside: at.port(), optional: false };
+            let found = ports::free(&[screen], &whose).remarks;
+            let of_screen = |text: String| {
+                let rest = text.strip_prefix("ports: ").unwrap_or(&text).to_owned();
+                format!("qemu.desktop: vnc: {rest}")
+            };
+            free.remarks.extend(
+                found.into_iter().map(|it| Remark { text: of_screen(it.text), ..it }),
+            );
+        }
+        free
     }
 
     /// The ports that a machine which is being started gets.

@@ -28,6 +28,8 @@ pub enum Place {
     Address(SocketAddrV4),
     /// Where the agent finds this port.
     Agent(u16),
+    /// Where the screen is shown.
+    Screen,
 }
 
 /// All places of a port, the last to be tried first. `guest`: it is a virtual machine.
@@ -48,12 +50,24 @@ impl Server {
             (Place::Address(there), _) => self.inside.connect(there),
             (Place::Agent(port), Some(socket)) => call(socket, port),
             (Place::Agent(_), None) => Err(io::ErrorKind::NotFound.into()),
+            (Place::Screen, _) => {
+                let screen = self.setup.net.screen.as_ref().ok_or(io::ErrorKind::NotFound)?;
+                connect(&screen.socket)
+            }
         }
     }
 }
 
 /// Asks the agent behind `socket` for a connection to `port`.
 pub fn call(socket: &Path, port: u16) -> io::Result<OwnedFd> {
+    let connection = connect(socket)?;
+    let line = format!("{}\n", serde_json::json!({ "ask": "connect", "port": port }));
+    let sent = rustix::net::send(&connection, line.as_bytes(), SendFlags::NOSIGNAL)?;
+    if sent == line.len() { Ok(connection) } else { Err(io::ErrorKind::WriteZero.into()) }
+}
+
+/// Connects to a socket that somebody inside made.
+fn connect(socket: &Path) -> io::Result<OwnedFd> {
     let place = binds::real(socket).map_err(io::Error::other)?;
     if FileType::from_raw_mode(fstat(&place)?.st_mode) != FileType::Socket {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -64,9 +78,7 @@ pub fn call(socket: &Path, port: u16) -> io::Result<OwnedFd> {
     // The very file that was looked at, not whatever has its name by now.
     let address = SocketAddrUnix::new(format!("/proc/self/fd/{}", place.as_raw_fd()))?;
     rustix::net::connect(&connection, &address)?;
-    let line = format!("{}\n", serde_json::json!({ "ask": "connect", "port": port }));
-    let sent = rustix::net::send(&connection, line.as_bytes(), SendFlags::NOSIGNAL)?;
-    if sent == line.len() { Ok(connection) } else { Err(io::ErrorKind::WriteZero.into()) }
+    Ok(connection)
 }
 
 /// What the agent said.
