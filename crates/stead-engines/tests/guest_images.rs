@@ -138,6 +138,9 @@ fn boot(files: &GuestFiles, folder: &Path, machine: &str) -> Booted {
     qemu.arg("-kernel").arg(if pc { &files.kernel_q35 } else { &files.kernel_microvm });
     qemu.arg("-initrd").arg(&files.initramfs);
     // Without a clock of its own, a microvm must be told how fast its processor counts.
+    if !pc {
+        qemu.args(["-bios", "qboot.rom"]);
+    }
     let clock = if pc { "" } else { " tsc_early_khz=2000000 tsc=reliable" };
     qemu.args(["-append", &format!("console=ttyS0 quiet panic=-1 nokaslr mitigations=off{clock}")]);
     let disk = format!("file={},if=none,id=root,format=qcow2", layer(files, folder).display());
