@@ -89,8 +89,9 @@ fn board(args: &mut Args, vm: &Vm, inherited: Inherited) {
     let shared = vm.shares.iter().any(|share| matches!(share.by, ShareBy::Virtiofs(_)));
     let name = match vm.board {
         Board::Q35 => "q35,vmport=off,hpet=off",
-        // The clock of a PC, and nothing else of one: what is left out is not waited for.
-        Board::Microvm => "microvm,acpi=on,rtc=on,pic=on,pit=on,isa-serial=on",
+        // The clock of a PC, and nothing else of one: what is left out is not waited for. Before a kernel that is not packed
+        // nobody sets up the old interrupt controller, and its first interrupt would be a division by zero.
+        Board::Microvm => "microvm,acpi=on,rtc=on,pic=off,pit=off,isa-serial=on",
         Board::Virt => "virt,gic-version=max",
     };
     args.put("-machine", format!("{name},graphics=off,memory-backend=memory"));
@@ -111,6 +112,10 @@ fn board(args: &mut Args, vm: &Vm, inherited: Inherited) {
         (Accel::Tcg, Arch::Aarch64) => "cortex-a72",
     };
     args.put("-cpu", cpu);
+    if vm.board == Board::Microvm {
+        // The other firmware has its tables where the end of the first root goes.
+        args.put("-bios", "qboot.rom");
+    }
     if vm.arch == Arch::X86_64 && vm.board != Board::Microvm {
         // The guest sees that its memory is a copy, and has new random numbers.
         args.put("-device", "vmgenid,guid=auto");

@@ -13,6 +13,7 @@ pub mod image;
 mod images;
 mod layers;
 mod life;
+mod memory;
 mod moves;
 mod persist;
 mod qcow2;
@@ -21,6 +22,7 @@ mod run;
 mod shorten;
 mod snapshots;
 mod sweep;
+mod warm;
 
 pub use ground::GuestBoot;
 pub use guests::Guests;

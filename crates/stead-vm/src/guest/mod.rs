@@ -20,6 +20,7 @@ mod net;
 mod place;
 mod port;
 mod root;
+mod sessions;
 mod shares;
 
 /// How this program is called as the first process of a light guest.

@@ -401,6 +401,10 @@ impl<'a> Keeper<'a> {
             return done;
         };
         let (set, name) = self.qmp.give(memory)?;
+        // So that little is lost where it cannot go on from its memory some day. Frozen it must not be there.
+        if self.vm.config.is_some() && agent::freeze(&self.vm.folder).is_ok() {
+            let _ = agent::thaw(&self.vm.folder);
+        }
         self.qmp.ask("stop", &Value::Null)?;
         // The overlays first: what is written after the memory was kept must not be in what belongs to it.
         let overlaid = self.disks.overlay(&mut self.qmp, overlays);
