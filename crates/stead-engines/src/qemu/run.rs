@@ -3,7 +3,7 @@
 mod house;
 mod live;
 mod told;
-pub(super) mod vm;
+pub mod vm;
 mod wait;
 
 use super::core::Core;
@@ -16,7 +16,7 @@ use crate::common::running;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::process::Command;
-use stead_machine::engine::{Exec, Result};
+use stead_machine::engine::{Console, Exec, Result};
 use stead_machine::model::{Change, Wanted};
 use stead_machine::{EngineError, Steps};
 use stead_vm::client;
@@ -112,10 +112,15 @@ impl Core {
         let about = Described { vm, shape: shape(vm, ground, disks) };
         files::write(&self.place.run(name).join(vm::SPEC), &about, Sync::Later)?;
         steps.step("hide what is secret")?;
-        let spec = house::spec(self, wanted, vm, disks, ground)?;
+        let mut spec = house::spec(self, wanted, vm, disks, ground)?;
         let door = wait::Door::open(&folder)?;
         steps.step("start it")?;
+        let lock = self.lock_ports()?;
+        if let Some(net) = &mut spec.net {
+            net.ports = self.take_ports(wanted, &lock, steps)?;
+        }
         let started = running::start(&self.programs.sandbox, &spec, claim)?;
+        drop(lock);
         for note in &started.notes {
             steps.note(note);
         }
@@ -201,6 +206,13 @@ impl Core {
     /// The folder with what a machine said on its console.
     pub fn console(&self, name: &str) -> PathBuf {
         self.place.machine(name).join("console")
+    }
+
+    /// A machine's console, whether it runs or not.
+    pub fn console_of(&self, name: &str) -> Result<Console> {
+        self.made(name)?;
+        let socket = self.keeper(name)?.join(stead_vm::files::CONSOLE);
+        Ok(Console { socket, log: self.console(name).join(vm::CONSOLE) })
     }
 
     /// What a machine changed against its base.

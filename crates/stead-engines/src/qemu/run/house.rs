@@ -104,8 +104,8 @@ fn binds(
     for file in on.resume.iter().chain(&on.virtiofsd) {
         bind(file, file, false)?;
     }
-    for (declared, share) in wanted.declared.shares.iter().zip(&vm.shares) {
-        bind(&declared.host, &share.path, declared.writable)?;
+    for (real, share) in core.shared(wanted)?.iter().zip(&vm.shares) {
+        bind(real, &share.path, share.writable)?;
     }
     if let Some(sound) = &on.audio {
         bind(sound, sound, true)?;

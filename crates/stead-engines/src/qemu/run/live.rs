@@ -73,7 +73,7 @@ impl Core {
     }
     /// Where a machine's memory is put, and what it is the memory of.
     fn begin_memory(&self, name: &str, folder: &Path) -> Result<(Keeping, Running)> {
-        let path = self.keeper(name)?.join(SPEC);
+        let path = self.run_folder(name)?.join(SPEC);
         let running: Running = files::read(&path)?.ok_or_else(|| {
             EngineError::NotNow(format!("{} was removed: restart it", path.display()))
         })?;
