@@ -186,7 +186,7 @@ fn screen(args: &mut Args, vm: &Vm, ends: &Ends) {
         args.device(vm, "virtio-gpu", &format!("xres={},yres={}", screen.width, screen.height));
         match ends {
             Ends::Keeper(_) => {
-                args.put("-vnc", format!("unix:{}", path(&vm.folder.join(files::SCREEN))));
+                args.put("-vnc", format!("unix:{}", path(&vm.folder.join(files::VNC))));
             }
             // QEMU counts from 5900 on.
             Ends::Person(Some(at)) => {

@@ -29,7 +29,12 @@ impl Core {
         let declared = &wanted.declared;
         let desktop = declared.qemu.desktop.as_ref();
         let rdp = desktop.and_then(stead_file::declared::Desktop::rdp_port);
-        let all: Vec<Port> = declared.ports.iter().cloned().chain(rdp).collect();
+        let vnc = desktop.map(|desktop| {
+            let at = desktop.vnc_at(wanted.number);
+            // The port inside that is the screen.
+            Port { address: at.ip(), host: at.port(), inside: 0, optional: desktop.vnc.is_none() }
+        });
+        let all: Vec<Port> = declared.ports.iter().cloned().chain(rdp).chain(vnc).collect();
         ports::free(&all, &|pid| self.whose(&wanted.name, pid))
     }
 

@@ -3,7 +3,7 @@
 use super::console::{self, thread};
 use super::disks::{self, Disks};
 use super::talk::{Asked, Starter, listen};
-use super::{agent, pressure, shares, sys};
+use super::{agent, pressure, screen, shares, sys};
 use crate::args::{Inherited, arguments};
 use crate::control::{Answer, Request, Told};
 use crate::files;
@@ -175,6 +175,9 @@ impl<'a> Keeper<'a> {
         console::carry(console, console_door, &vm.console_log, move |why| {
             let _ = panics.send(Happened::Panicked(why));
         })?;
+        if vm.screen.is_some() {
+            screen::serve(door(vm, files::SCREEN)?, &vm.folder)?;
+        }
         if vm.balloon.is_some() {
             let short = give.clone();
             pressure::listen(move || {

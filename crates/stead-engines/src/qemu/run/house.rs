@@ -14,7 +14,7 @@ use stead_box::spec::{Base, Bind, Limits, Main, Net, Spec, Tap, Upper};
 use stead_machine::EngineError;
 use stead_machine::engine::Result;
 use stead_machine::model::Wanted;
-use stead_vm::files::AGENT;
+use stead_vm::files::{AGENT, SCREEN};
 use stead_vm::spec::{Accel, Boot, Vm};
 
 /// What QEMU, its keeper and what serves shares need beside the guest's memory.
@@ -53,6 +53,7 @@ pub fn spec(core: &Core, wanted: &Wanted, vm: &Vm, disks: &[Disk], on: &OnWhat) 
         net: Some(Net {
             tap: Some(Tap::default()),
             agent: Some(folder.join(AGENT)),
+            screen: vm.screen.as_ref().map(|_| folder.join(SCREEN)),
             ..made::net(wanted, peers)
         }),
         main: Some(Main {
