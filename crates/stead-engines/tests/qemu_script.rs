@@ -5,7 +5,7 @@ mod common;
 use common::Place;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -41,7 +41,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(script: &std::path::Path) -> Self {
+    fn start(script: &Path) -> Self {
         let mut child = Command::new("sh")
             .arg(script)
             .stdin(Stdio::piped())
@@ -79,7 +79,7 @@ impl Running {
     }
 }
 
-fn small(place: &Place, board: Board, share: &std::path::Path, ports: Vec<Port>) -> Wanted {
+fn small(place: &Place, board: Board, share: &Path, ports: Vec<Port>) -> Wanted {
     let share = |writable: bool, inside: &str| Share {
         host: share.to_owned(),
         inside: inside.into(),
@@ -97,7 +97,8 @@ fn small(place: &Place, board: Board, share: &std::path::Path, ports: Vec<Port>)
             machine: Some(board),
             accel: Some(Accel::Tcg),
             ..declared::Qemu::default()
-        },
+        }
+        .into(),
         ..Machine::default()
     };
     place.wanted("alone", machine)
@@ -123,7 +124,8 @@ async fn boots_by_hand(board: Board) {
         ],
     );
     let remarks = engine.check(&wanted).await.unwrap();
-    assert!(remarks.iter().all(|remark| !remark.refused), "{remarks:?}");
+    let ours = |text: &str| text.starts_with("ports") || text.starts_with("shares");
+    assert!(!remarks.iter().any(|remark| remark.refused && ours(&remark.text)), "{remarks:?}");
     assert!(remarks.iter().any(|remark| remark.text.contains("left out")), "{remarks:?}");
     engine.create(&wanted, &Steps::none()).await.unwrap();
     let text = engine.start_script("alone").await.unwrap();
@@ -147,7 +149,7 @@ async fn boots_by_hand(board: Board) {
     }
 
     let mut machine = Running::start(&script);
-    machine.wait_for("stead: ready");
+    machine.wait_for("root@alone");
     machine.line("echo $((6 * 7)) $(hostname) $(tty) $(cat /mnt/host-ro/*/here)");
     let terminal = "/dev/ttyS0";
     machine.wait_for(&format!("42 alone {terminal} from the host"));
@@ -182,7 +184,7 @@ async fn boots_by_hand(board: Board) {
     let text = engine.start_script("alone").await.unwrap();
     std::fs::write(&script, text).unwrap();
     let mut machine = Running::start(&script);
-    machine.wait_for("stead: ready");
+    machine.wait_for("root@alone");
     machine.line("cat /root/ke*");
     machine.wait_for("kept\r\n");
     machine.line("kill -USR2 1");

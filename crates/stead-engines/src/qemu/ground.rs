@@ -156,7 +156,7 @@ pub fn arch_of(wanted: &Wanted) -> Arch {
 }
 
 /// The program that serves shares four times as fast as QEMU itself, where it is.
-fn virtiofsd() -> Option<PathBuf> {
+pub fn virtiofsd() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/libexec", "/usr/lib/qemu", "/usr/local/bin", "/usr/bin"].map(PathBuf::from))
