@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use stead_file::declared::{Egress, Port};
 
@@ -158,18 +158,10 @@ pub struct Net {
     /// address: its agent connects to its loopback.
     #[serde(default)]
     pub agent: Option<PathBuf>,
-    /// Its screen.
+    /// A unix socket of this host by which the screen of a virtual machine is seen: ports that lead to 0 inside lead there. It
+    /// is asked as the agent is.
     #[serde(default)]
-    pub screen: Option<Screen>,
-}
-
-/// The screen of a virtual machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Screen {
-    /// Where this host listens for those who come to see it.
-    pub at: SocketAddr,
-    /// The unix socket, inside, of whoever shows it.
-    pub socket: PathBuf,
+    pub screen: Option<PathBuf>,
 }
 
 /// A tap device, `vm0`, in the network namespace of a sandbox: one queue, with the header of virtio and no other. Its

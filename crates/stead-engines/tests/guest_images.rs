@@ -138,6 +138,9 @@ fn boot(files: &GuestFiles, folder: &Path, machine: &str) -> Booted {
     qemu.arg("-kernel").arg(if pc { &files.kernel_q35 } else { &files.kernel_microvm });
     qemu.arg("-initrd").arg(&files.initramfs);
     // Without a clock of its own, a microvm must be told how fast its processor counts.
+    if !pc {
+        qemu.args(["-bios", "qboot.rom"]);
+    }
     let clock = if pc { "" } else { " tsc_early_khz=2000000 tsc=reliable" };
     qemu.args(["-append", &format!("console=ttyS0 quiet panic=-1 nokaslr mitigations=off{clock}")]);
     let disk = format!("file={},if=none,id=root,format=qcow2", layer(files, folder).display());
@@ -221,20 +224,23 @@ fn a_full_guest_comes_up_by_its_firmware() {
         .unwrap();
     let bound = Bound::of(&qemu);
     let mut console = qemu.stdout.take().unwrap();
-    let mut seen = Vec::new();
+    let mut shown = Vec::new();
     let mut some = [0; 4096];
-    while !String::from_utf8_lossy(&seen).contains("seeded login: ")
-        || !String::from_utf8_lossy(&seen).contains("AGENT ")
+    while !String::from_utf8_lossy(&shown).contains("seeded login: ")
+        || !String::from_utf8_lossy(&shown).contains("AGENT ")
     {
         let count = console.read(&mut some).unwrap();
-        assert!(count > 0, "no login:\n{}", String::from_utf8_lossy(&seen));
-        seen.extend(&some[..count]);
+        assert!(count > 0, "no login:\n{}", String::from_utf8_lossy(&shown));
+        shown.extend(&some[..count]);
     }
     drop(bound);
     qemu.wait().unwrap();
-    let seen = String::from_utf8_lossy(&seen);
-    assert!(seen.contains("AGENT /usr/local/lib/stead/stead-vm agent"), "{seen}");
-    assert!(seen.contains("OpenBSD Secure Shell server") && !seen.contains("FAILED"), "{seen}");
+    let console = String::from_utf8_lossy(&shown);
+    assert!(console.contains("AGENT /usr/local/lib/stead/stead-vm agent"), "{console}");
+    assert!(
+        console.contains("OpenBSD Secure Shell server") && !console.contains("FAILED"),
+        "{console}"
+    );
 }
 
 #[test]

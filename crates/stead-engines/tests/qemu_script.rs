@@ -165,7 +165,9 @@ async fn boots_by_hand(board: Board) {
     assert_eq!(std::fs::read_to_string(shared.join("there")).unwrap(), "inside\n");
     assert!(!shared.join("no").exists());
     // What listens on this computer's loopback is not reached.
-    machine.line(&format!("(exec 3<>/dev/tcp/10.0.2.2/{own_port}) && echo reach''ed || echo clo''sed"));
+    machine.line(&format!(
+        "(exec 3<>/dev/tcp/10.0.2.2/{own_port}) && echo reach''ed || echo clo''sed"
+    ));
     machine.wait_for("ed\r\n");
     assert!(machine.passed.ends_with("closed\r\n"), "{}", machine.passed);
     // What leads in does.

@@ -130,8 +130,9 @@ fn board(args: &mut Args, vm: &Vm, kvm: Option<i32>) {
     let shared = vm.shares.iter().any(|share| matches!(share.by, ShareBy::Virtiofs(_)));
     let name = match vm.board {
         Board::Q35 => "q35,vmport=off,hpet=off",
-        // The clock of a PC, and nothing else of one: what is left out is not waited for.
-        Board::Microvm => "microvm,acpi=on,rtc=on,pic=on,pit=on,isa-serial=on",
+        // The clock of a PC, and nothing else of one: what is left out is not waited for. Before a kernel that is not packed
+        // nobody sets up the old interrupt controller, and its first interrupt would be a division by zero.
+        Board::Microvm => "microvm,acpi=on,rtc=on,pic=off,pit=off,isa-serial=on",
         Board::Virt => "virt,gic-version=max",
     };
     args.put("-machine", format!("{name},graphics=off,memory-backend=memory"));
@@ -152,6 +153,10 @@ fn board(args: &mut Args, vm: &Vm, kvm: Option<i32>) {
         (Accel::Tcg, Arch::Aarch64) => "cortex-a72",
     };
     args.put("-cpu", cpu);
+    if vm.board == Board::Microvm {
+        // The other firmware has its tables where the end of the first root goes.
+        args.put("-bios", "qboot.rom");
+    }
     if vm.arch == Arch::X86_64 && vm.board != Board::Microvm {
         // The guest sees that its memory is a copy, and has new random numbers.
         args.put("-device", "vmgenid,guid=auto");
@@ -181,7 +186,7 @@ fn screen(args: &mut Args, vm: &Vm, ends: &Ends) {
         args.device(vm, "virtio-gpu", &format!("xres={},yres={}", screen.width, screen.height));
         match ends {
             Ends::Keeper(_) => {
-                args.put("-vnc", format!("unix:{}", path(&vm.folder.join(files::SCREEN))));
+                args.put("-vnc", format!("unix:{}", path(&vm.folder.join(files::VNC))));
             }
             // QEMU counts from 5900 on.
             Ends::Person(Some(at)) => {

@@ -25,14 +25,9 @@ pub fn prepare(setup: &NetSetup, lifeline: Option<OwnedFd>) -> Result<Outside, E
         .iter()
         .map(|port| listen(port).map(|socket| (port.clone(), socket)))
         .collect::<Result<_, _>>()?;
-    let screen = setup.net.screen.as_ref().map(|screen| {
-        let at = screen.at;
-        listen(&Port { address: at.ip(), host: at.port(), inside: at.port(), optional: false })
-    });
     Ok(Outside {
         control: control(&setup.run.join(SOCKET))?,
         ports,
-        screen: screen.transpose()?,
         host: Host::here().map_err(Error::start("ask for this host's addresses"))?,
         log: Log::open(&setup.run).map_err(Error::start("open egress.log in the run folder"))?,
         lifeline,

@@ -1,13 +1,14 @@
 //! The engine's trait: every call on a thread of its own, since all of it blocks.
 
-use super::core::Core;
 use super::Qemu;
-use crate::common::snapshots::Asked;
+use super::core::Core;
 use async_trait::async_trait;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use stead_machine::engine::{Console, Engine, Exec, Result};
-use stead_machine::model::{Abilities, Ability, Change, Observed, Remark, Snapshot, Wanted};
+use stead_machine::model::{
+    Abilities, Ability, Change, NewSnapshot, Observed, Remark, Snapshot, Wanted,
+};
 use stead_machine::{EngineError, Steps, vm};
 
 impl Qemu {
@@ -123,21 +124,9 @@ impl Engine for Qemu {
         self.blocking(move |core| core.all_kept(&name)).await
     }
 
-    async fn snapshot(
-        &self,
-        name: &str,
-        snapshot: &str,
-        note: &str,
-        automatic: bool,
-        steps: &Steps,
-    ) -> Result<Snapshot> {
-        let (name, snapshot, note) = (name.to_owned(), snapshot.to_owned(), note.to_owned());
-        let steps = steps.clone();
-        self.blocking(move |core| {
-            let asked = Asked { name: &snapshot, note: &note, automatic };
-            core.snapshot(&name, asked, &steps)
-        })
-        .await
+    async fn snapshot(&self, name: &str, asked: &NewSnapshot, steps: &Steps) -> Result<Snapshot> {
+        let (name, asked, steps) = (name.to_owned(), asked.clone(), steps.clone());
+        self.blocking(move |core| core.snapshot(&name, &asked, &steps)).await
     }
 
     async fn restore(&self, name: &str, snapshot: &str, steps: &Steps) -> Result<()> {

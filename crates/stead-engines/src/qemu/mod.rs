@@ -13,6 +13,7 @@ pub mod image;
 mod images;
 mod layers;
 mod life;
+mod memory;
 mod moves;
 mod persist;
 mod qcow2;
@@ -23,6 +24,7 @@ mod script;
 mod shorten;
 mod snapshots;
 mod sweep;
+mod warm;
 
 pub use ground::{GuestBoot, virtiofsd};
 pub use guests::Guests;

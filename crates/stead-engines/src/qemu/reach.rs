@@ -29,22 +29,13 @@ impl Core {
         let declared = &wanted.declared;
         let desktop = declared.qemu.desktop.as_ref();
         let rdp = desktop.and_then(stead_file::declared::Desktop::rdp_port);
-        let whose = |pid| self.whose(&wanted.name, pid);
-        let all: Vec<Port> = declared.ports.iter().cloned().chain(rdp).collect();
-        let mut free = ports::free(&all, &whose);
-        if let Some(at) = desktop.map(|desktop| desktop.vnc_at(wanted.number)) {
-            let screen =
-                Port { address: at.ip(), host: at.port(), inside: at.port(), optional: false };
-            let found = ports::free(&[screen], &whose).remarks;
-            let of_screen = |text: String| {
-                let rest = text.strip_prefix("ports: ").unwrap_or(&text).to_owned();
-                format!("qemu.desktop: vnc: {rest}")
-            };
-            free.remarks.extend(
-                found.into_iter().map(|it| Remark { text: of_screen(it.text), ..it }),
-            );
-        }
-        free
+        let vnc = desktop.map(|desktop| {
+            let at = desktop.vnc_at(wanted.number);
+            // The port inside that is the screen.
+            Port { address: at.ip(), host: at.port(), inside: 0, optional: desktop.vnc.is_none() }
+        });
+        let all: Vec<Port> = declared.ports.iter().cloned().chain(rdp).chain(vnc).collect();
+        ports::free(&all, &|pid| self.whose(&wanted.name, pid))
     }
 
     /// The ports that a machine which is being started gets.
@@ -92,9 +83,8 @@ impl Core {
                 Err(why) => {
                     remarks.push(Remark { refused: true, text: format!("shares: {why}") });
                 }
-                Ok(()) => remarks.extend(
-                    made::share_warning(share).map(|text| Remark { refused: false, text }),
-                ),
+                Ok(()) => remarks
+                    .extend(made::share_warning(share).map(|text| Remark { refused: false, text })),
             }
         }
         remarks

@@ -8,9 +8,12 @@ mod wait;
 
 use super::core::Core;
 use super::disks::Disk;
+use super::ground::OnWhat;
+use super::memory::Shape;
 use crate::common::claim::Claim;
 use crate::common::files::{self, Sync};
 use crate::common::running;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::process::Command;
 use stead_machine::engine::{Console, Exec, Result};
@@ -28,6 +31,26 @@ const GRACE: u32 = stead_vm::keep::GRACE.as_secs() as u32 + 5;
 /// The folder in a run folder where the keeper's sockets are.
 const KEEPER: &str = "vm";
 
+/// What a keeper is told. It leaves alone what is beside the machine.
+#[derive(Serialize)]
+struct Described<'a> {
+    #[serde(flatten)]
+    vm: &'a Vm,
+    shape: Shape,
+}
+
+/// The same, to be read.
+#[derive(Deserialize)]
+struct Running {
+    #[serde(flatten)]
+    vm: Vm,
+    shape: Shape,
+}
+
+fn shape(vm: &Vm, on: &OnWhat, disks: &[Disk]) -> Shape {
+    Shape::of(vm, on, &disks.iter().map(|disk| disk.size).collect::<Vec<_>>())
+}
+
 impl Core {
     /// Starts QEMU on these disks. `reseed`: what is inside came from another machine, and has its keys and sessions yet.
     pub fn run(
@@ -43,7 +66,7 @@ impl Core {
         files::make(&folder)?;
         files::make(&self.console(name))?;
         steps.step("see what it runs on")?;
-        let ground = self.on_what(wanted, steps)?;
+        let mut ground = self.on_what(wanted, steps)?;
         for note in &ground.notes {
             steps.note(note);
         }
@@ -51,9 +74,45 @@ impl Core {
         if ground.guest.is_none() {
             self.bring_agent(wanted, &mut vm, steps)?;
         }
-        files::write(&self.place.run(name).join(vm::SPEC), &vm, Sync::Later)?;
+        match self.fitting(name, &shape(&vm, &ground, disks))? {
+            Ok(resume) => ground.resume = resume,
+            Err(why) => steps.note(&format!("it does not go on from its memory, and boots: {why}")),
+        }
+        if ground.resume.is_some() {
+            let vm = Vm { resume: ground.resume.clone(), ..vm.clone() };
+            match self.run_vm(wanted, &vm, disks, &ground, steps, claim) {
+                Err(EngineError::Failed(why)) => {
+                    steps.note(&format!("it cannot go on from its memory, and boots: {why}"));
+                    ground.resume = None;
+                    self.clear_sandbox(name)?;
+                }
+                done => {
+                    done?;
+                    return files::remove(&self.resume(name));
+                }
+            }
+        }
+        // Its disks are written to from now on.
+        files::remove(&self.resume(name))?;
+        self.run_vm(wanted, &vm, disks, &ground, steps, claim)
+    }
+
+    fn run_vm(
+        &self,
+        wanted: &Wanted,
+        vm: &Vm,
+        disks: &[Disk],
+        ground: &OnWhat,
+        steps: &Steps,
+        claim: &Claim,
+    ) -> Result<()> {
+        let name = &wanted.name;
+        let folder = self.place.run(name).join(KEEPER);
+        files::make(&folder)?;
+        let about = Described { vm, shape: shape(vm, ground, disks) };
+        files::write(&self.place.run(name).join(vm::SPEC), &about, Sync::Later)?;
         steps.step("hide what is secret")?;
-        let mut spec = house::spec(self, wanted, &vm, disks, &ground)?;
+        let mut spec = house::spec(self, wanted, vm, disks, ground)?;
         let door = wait::Door::open(&folder)?;
         steps.step("start it")?;
         let lock = self.lock_ports()?;

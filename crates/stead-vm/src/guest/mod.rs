@@ -20,6 +20,7 @@ mod net;
 mod place;
 mod port;
 mod root;
+mod sessions;
 mod shares;
 mod shell;
 

@@ -19,7 +19,12 @@ ExecStart=-/sbin/agetty --autologin root --keep-baud 115200,57600,38400,9600 - $
 pub fn command(config: &Config) -> Result<Command> {
     let path = terminal();
     let tried = || path.display();
-    let terminal = File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open(&path).tried(tried)?;
+    let terminal = File::options()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NOCTTY)
+        .open(&path)
+        .tried(tried)?;
     let shell = ["/bin/bash", "/bin/sh"].into_iter().find(|path| Path::new(path).exists());
     let mut shell = Command::new(shell.unwrap_or("/bin/sh"));
     shell.arg("-l").current_dir("/").env_clear();

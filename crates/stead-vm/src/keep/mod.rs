@@ -5,6 +5,7 @@ mod console;
 mod disks;
 mod pressure;
 mod qemu;
+mod screen;
 mod shares;
 pub(crate) mod sys;
 mod talk;

@@ -3,7 +3,7 @@
 use super::console::{self, thread};
 use super::disks::{self, Disks};
 use super::talk::{Asked, Starter, listen};
-use super::{agent, pressure, shares, sys};
+use super::{agent, pressure, screen, shares, sys};
 use crate::args::{Inherited, arguments};
 use crate::control::{Answer, Request, Told};
 use crate::files;
@@ -175,6 +175,9 @@ impl<'a> Keeper<'a> {
         console::carry(console, console_door, &vm.console_log, move |why| {
             let _ = panics.send(Happened::Panicked(why));
         })?;
+        if vm.screen.is_some() {
+            screen::serve(door(vm, files::SCREEN)?, &vm.folder)?;
+        }
         if vm.balloon.is_some() {
             let short = give.clone();
             pressure::listen(move || {
@@ -401,6 +404,10 @@ impl<'a> Keeper<'a> {
             return done;
         };
         let (set, name) = self.qmp.give(memory)?;
+        // So that little is lost where it cannot go on from its memory some day. Frozen it must not be there.
+        if self.vm.config.is_some() && agent::freeze(&self.vm.folder).is_ok() {
+            let _ = agent::thaw(&self.vm.folder);
+        }
         self.qmp.ask("stop", &Value::Null)?;
         // The overlays first: what is written after the memory was kept must not be in what belongs to it.
         let overlaid = self.disks.overlay(&mut self.qmp, overlays);

@@ -28,12 +28,18 @@ pub enum Place {
     Address(SocketAddrV4),
     /// Where the agent finds this port.
     Agent(u16),
-    /// Where the screen is shown.
+    /// The machine's screen.
     Screen,
 }
 
+/// The port inside that is the screen.
+const SCREEN: u16 = 0;
+
 /// All places of a port, the last to be tried first. `guest`: it is a virtual machine.
 pub fn places(own: Ipv4Addr, port: u16, guest: bool, agent: bool) -> Vec<Place> {
+    if port == SCREEN {
+        return vec![Place::Screen];
+    }
     let at = |address| Place::Address(SocketAddrV4::new(address, port));
     match (guest, agent) {
         // On the loopback, or on the sandbox's own address only.
@@ -46,28 +52,18 @@ pub fn places(own: Ipv4Addr, port: u16, guest: bool, agent: bool) -> Vec<Place> 
 impl Server {
     /// A connection to a place inside, made or being made; an agent has yet to answer.
     pub(super) fn reach(&self, place: Place) -> io::Result<OwnedFd> {
-        match (place, &self.setup.net.agent) {
-            (Place::Address(there), _) => self.inside.connect(there),
-            (Place::Agent(port), Some(socket)) => call(socket, port),
-            (Place::Agent(_), None) => Err(io::ErrorKind::NotFound.into()),
-            (Place::Screen, _) => {
-                let screen = self.setup.net.screen.as_ref().ok_or(io::ErrorKind::NotFound)?;
-                connect(&screen.socket)
-            }
-        }
+        let net = &self.setup.net;
+        let (socket, port) = match place {
+            Place::Address(there) => return self.inside.connect(there),
+            Place::Agent(port) => (&net.agent, port),
+            Place::Screen => (&net.screen, SCREEN),
+        };
+        call(socket.as_deref().ok_or(io::ErrorKind::NotFound)?, port)
     }
 }
 
 /// Asks the agent behind `socket` for a connection to `port`.
 pub fn call(socket: &Path, port: u16) -> io::Result<OwnedFd> {
-    let connection = connect(socket)?;
-    let line = format!("{}\n", serde_json::json!({ "ask": "connect", "port": port }));
-    let sent = rustix::net::send(&connection, line.as_bytes(), SendFlags::NOSIGNAL)?;
-    if sent == line.len() { Ok(connection) } else { Err(io::ErrorKind::WriteZero.into()) }
-}
-
-/// Connects to a socket that somebody inside made.
-fn connect(socket: &Path) -> io::Result<OwnedFd> {
     let place = binds::real(socket).map_err(io::Error::other)?;
     if FileType::from_raw_mode(fstat(&place)?.st_mode) != FileType::Socket {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -78,7 +74,9 @@ fn connect(socket: &Path) -> io::Result<OwnedFd> {
     // The very file that was looked at, not whatever has its name by now.
     let address = SocketAddrUnix::new(format!("/proc/self/fd/{}", place.as_raw_fd()))?;
     rustix::net::connect(&connection, &address)?;
-    Ok(connection)
+    let line = format!("{}\n", serde_json::json!({ "ask": "connect", "port": port }));
+    let sent = rustix::net::send(&connection, line.as_bytes(), SendFlags::NOSIGNAL)?;
+    if sent == line.len() { Ok(connection) } else { Err(io::ErrorKind::WriteZero.into()) }
 }
 
 /// What the agent said.

@@ -17,8 +17,6 @@ pub enum Kind {
     Door,
     /// From the host into the sandbox.
     Port(Port),
-    /// From the host to the screen of a virtual machine.
-    Screen,
     /// From the sandbox's loopback to the host's.
     HostPort(u16),
     /// `net.sock`.
@@ -42,10 +40,6 @@ impl Listener {
 
     pub fn port(port: Port, socket: OwnedFd) -> Self {
         Listener { kind: Kind::Port(port), socket }
-    }
-
-    pub fn screen(socket: OwnedFd) -> Self {
-        Listener { kind: Kind::Screen, socket }
     }
 
     pub fn host_port(port: u16, socket: OwnedFd) -> Self {
@@ -85,7 +79,6 @@ impl Server {
                     let places = self.places(port.inside);
                     self.forward(socket, State::Inward(places));
                 }
-                Kind::Screen => self.forward(socket, State::Inward(vec![Place::Screen])),
                 Kind::HostPort(port) => self.forward_to_host(socket, *port),
             }
         }

@@ -85,8 +85,6 @@ pub struct Outside {
     pub control: OwnedFd,
     /// Listeners of ports that lead in.
     pub ports: Vec<(stead_file::declared::Port, OwnedFd)>,
-    /// Where the screen of a virtual machine is shown.
-    pub screen: Option<OwnedFd>,
     /// Which addresses are the host's.
     pub host: Host,
     /// What is refused.
@@ -176,7 +174,6 @@ impl Server {
         for listener in [Listener::door(doors.streams), Listener::control(outside.control)]
             .into_iter()
             .chain(outside.ports.into_iter().map(|(port, socket)| Listener::port(port, socket)))
-            .chain(outside.screen.map(Listener::screen))
             .chain(
                 doors
                     .host_ports

@@ -34,7 +34,7 @@ pub fn write(to: &mut impl Write, label: &str, files: &[File]) -> io::Result<()>
         next += size.div_ceil(SECTOR as u32);
     }
     let all = next;
-    to.write_all(&[0; 16 * SECTOR])?;
+    to.write_all(&vec![0; 16 * SECTOR])?;
     to.write_all(&descriptor(1, all, label, FOLDER, TABLES, TABLES + 1))?;
     to.write_all(&descriptor(2, all, label, JOLIET_FOLDER, TABLES + 2, TABLES + 3))?;
     to.write_all(&padded(b"\xffCD001\x01".to_vec()))?;
@@ -72,7 +72,7 @@ fn descriptor(kind: u8, all: u32, label: &str, folder: u32, little: u32, big: u3
     let text = |text: &str, room: usize| {
         let mut text = if joliet { wide(text) } else { text.as_bytes().to_vec() };
         while text.len() < room {
-            text.extend(if joliet { &[0, b' '][..] } else { &[b' '] });
+            text.extend(if joliet { &[0, b' '][..] } else { b" " });
         }
         text.truncate(room);
         text

@@ -1,4 +1,4 @@
-//! The disk that tells a guest of somebody else's image, by cloud-init's NoCloud, who it is, and brings our agent.
+//! The disk that tells a guest of somebody else's image, by cloud-init's `NoCloud`, who it is, and brings our agent.
 
 use super::{Programs, iso};
 use crate::debian::ImageError;

@@ -33,9 +33,11 @@ pub fn spec(core: &Core, wanted: &Wanted, vm: &Vm, disks: &[Disk], on: &OnWhat) 
     let limits = made::limits(&wanted.declared);
     let keeper = core.programs.vm.canonicalize().unwrap_or_else(|_| core.programs.vm.clone());
     let peers = core.peers(wanted)?;
+    // One that nobody sees begins with a dot, with which no name on a network may.
+    let seen = name.trim_start_matches('.').to_owned();
     Ok(Spec {
-        name: name.clone(),
-        hostname: name.clone(),
+        name: seen.clone(),
+        hostname: seen,
         run: place.run(name),
         record: Some(place.started(name)),
         base: Base::Host { cover, show: Vec::new() },
@@ -53,10 +55,7 @@ pub fn spec(core: &Core, wanted: &Wanted, vm: &Vm, disks: &[Disk], on: &OnWhat) 
         net: Some(Net {
             tap: Some(Tap::default()),
             agent: Some(folder.join(AGENT)),
-            screen: wanted.declared.qemu.desktop.as_ref().map(|desktop| stead_box::spec::Screen {
-                at: desktop.vnc_at(wanted.number),
-                socket: folder.join(SCREEN),
-            }),
+            screen: vm.screen.as_ref().map(|_| folder.join(SCREEN)),
             ..made::net(wanted, peers)
         }),
         main: Some(Main {

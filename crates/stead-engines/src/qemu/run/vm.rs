@@ -53,7 +53,8 @@ pub fn describe(
     let mac = mac(wanted);
     let partition = on.guest.as_ref().and_then(|guest| guest.partition);
     let config = Config {
-        hostname: wanted.name.clone(),
+        // One that nobody sees begins with a dot, with which no host's name may.
+        hostname: wanted.name.trim_start_matches('.').to_owned(),
         machine_id: wanted.id.clone(),
         root: config::Root {
             device: match partition {

@@ -16,7 +16,7 @@ use stead_vm::files::READY;
 /// How long a machine may take to boot: emulated ones on a busy computer take minutes.
 pub const PATIENCE: Duration = Duration::from_mins(10);
 /// How long the agent of an image of a person's own is waited for: there may be none.
-pub const DOUBT: Duration = Duration::from_mins(5);
+pub const DOUBT: Duration = Duration::from_mins(10);
 /// How often it is looked whether anybody has given up.
 const LOOK: Duration = Duration::from_millis(500);
 /// How much of its console is told when a machine does not come up.
