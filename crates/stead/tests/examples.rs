@@ -100,9 +100,14 @@ fn the_examples_are_planned_as_they_are() {
         world.declare(&file);
         let said = world.stead(&["plan"]);
         for machine in machines {
-            assert!(said.out.contains(&format!("+ {machine} ")), "{name}: {machine}: {said:?}");
+            // That somebody else has a port is nothing that the example could help.
+            let planned = |line: &str| {
+                let taken = line.starts_with("x ") && line.contains("is taken by");
+                line.split_whitespace().nth(1) == Some(machine) && (line.starts_with("+ ") || taken)
+            };
+            assert!(said.out.lines().any(planned), "{name}: {machine}: {said:?}");
         }
-        assert!(said.status == 3 || said.err.contains("is taken by"), "{name}: {said:?}");
+        assert!([1, 3].contains(&said.status), "{name}: {said:?}");
     }
 }
 
@@ -226,7 +231,7 @@ fn a_sensitive_folder_is_shared_after_a_typed_yes_only() {
     terminal.line("no");
     assert_ne!(terminal.end(), 0);
     let listed = world.ok(&["ls", "--machines", "--json"]);
-    assert!(!listed.contains("running"), "{listed}");
+    assert!(!listed.contains("\"a\""), "{listed}");
     let mut terminal = world.terminal(&["apply", "--yes"]);
     terminal.wait_for("share these sensitive folders?");
     terminal.line("yes");
