@@ -177,7 +177,7 @@ async fn boots_by_hand(board: Board) {
     machine.ends();
     assert_eq!(std::fs::read_dir(&shared).unwrap().count(), 2);
 
-    engine.snapshot("alone", "one", "", false, &Steps::none()).await.unwrap();
+    engine.snapshot("alone", &NewSnapshot::named("one"), &Steps::none()).await.unwrap();
     let late = Command::new("sh").arg(&script).stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&late.stderr);
     assert!(!late.status.success() && said.contains("belongs to a snapshot"), "{said}");

@@ -90,8 +90,11 @@ fn the_examples_are_planned_as_they_are() {
     ] {
         let world = world();
         // Sound is what this computer need not have.
-        let file: String =
-            example(name).lines().filter(|line| !line.contains("audio")).map(|l| format!("{l}\n")).collect();
+        let file: String = example(name)
+            .lines()
+            .filter(|line| !line.contains("audio"))
+            .map(|l| format!("{l}\n"))
+            .collect();
         world.declare(&file);
         let said = world.stead(&["plan"]);
         for machine in machines {
@@ -118,7 +121,10 @@ fn all_five_machines_of_a_computer_of_virtual_machines_run_at_once() {
     let said = world.sh("desktop-vault", "touch /mnt/host-ro/vault/no");
     assert_ne!(said.status, 0, "{said:?}");
     // A desktop has a screen, and what it is not to keep is in memory.
-    assert_eq!(world.sh_ok("desktop-work", "ls -d /sys/class/drm/card0 && df --output=fstype / | tail -1"), "/sys/class/drm/card0\noverlay\n");
+    assert_eq!(
+        world.sh_ok("desktop-work", "ls -d /sys/class/drm/card0 && df --output=fstype / | tail -1"),
+        "/sys/class/drm/card0\noverlay\n"
+    );
     // The two servers reach each other by name; no one else does.
     let serve = "exec perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(LocalPort => 7000, Listen => 5) or die; print \"ready\\n\"; while ($c = $s->accept) { print $c \"k3s\\n\"; close $c }'";
     world.ok(&["run", "-m", "k3s", "-d", "-n", "serve", "--", "sh", "-c", serve]);
@@ -171,7 +177,9 @@ fn the_machine_for_agents_comes_up_and_so_do_those_beside_it() {
 fn two_machines_with_the_default_ports_start_and_each_port_leads_into_one() {
     let world = world();
     let machine = |name: &str| {
-        format!("[machines.{name}]\nengine = \"qemu\"\nmemory = \"256MiB\"\ncpus = 1\ndisk = \"4GiB\"\nqemu = {{ guest = \"light\", accel = \"tcg\" }}\n")
+        format!(
+            "[machines.{name}]\nengine = \"qemu\"\nmemory = \"256MiB\"\ncpus = 1\ndisk = \"4GiB\"\nqemu = {{ guest = \"light\", accel = \"tcg\" }}\n"
+        )
     };
     world.declare(&format!("{}{}", machine("one"), machine("two")));
     let said = world.stead(&["apply", "--yes"]);

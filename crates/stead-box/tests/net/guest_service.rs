@@ -108,8 +108,7 @@ fn an_address_that_is_silent_leaves_time_for_the_agent() {
     let Some(world) = world() else { return };
     for who in guests() {
         let mut declared = net(Egress::None);
-        declared.ports =
-            vec![Port { host: 18081, inside: 8081, ..Port::default() }];
+        declared.ports = vec![Port { host: 18081, inside: 8081, ..Port::default() }];
         declared.agent = Some(agent(&world));
         let machine = world.sandbox(who, "box", declared);
         machine.inside(|| {

@@ -39,7 +39,9 @@ impl Core {
         let free = self.free_ports(wanted, &lock);
         drop(lock);
         let remarks: Vec<String> = free.remarks.into_iter().map(|remark| remark.text).collect();
-        write(wanted, &vm, &free.ports, &remarks)
+        // The screen is QEMU's own.
+        let ports: Vec<Port> = free.ports.into_iter().filter(|port| port.inside != 0).collect();
+        write(wanted, &vm, &ports, &remarks)
     }
 }
 

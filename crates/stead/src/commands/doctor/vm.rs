@@ -1,12 +1,12 @@
 //! What this host can do for virtual machines.
 
 use super::Finding;
+use std::io::ErrorKind;
 use stead_engines::qemu;
 use stead_engines::qemu::image::{self, Guest, Request};
 use stead_hold::folder::Places;
 use stead_vm::accel;
 use stead_vm::spec::Arch;
-use std::io::ErrorKind;
 
 /// What there is, and of what is missing how it is had. None of it is needed by other machines.
 pub fn findings(places: &Places) -> Vec<Finding> {
@@ -41,7 +41,8 @@ fn tap() -> Result<(), String> {
     opened.map(drop).map_err(|e| match e.kind() {
         ErrorKind::NotFound => "there is no /dev/net/tun: `sudo modprobe tun`".into(),
         ErrorKind::PermissionDenied => {
-            "/dev/net/tun is closed to you: `sudo chmod 666 /dev/net/tun`, as most systems have it".into()
+            "/dev/net/tun is closed to you: `sudo chmod 666 /dev/net/tun`, as most systems have it"
+                .into()
         }
         _ => format!("/dev/net/tun: {e}"),
     })
