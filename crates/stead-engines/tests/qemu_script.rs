@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use stead_engines::qemu::{Guests, Programs, Qemu};
 use stead_file::declared::{self, Accel, Board, Machine, Port, Share};
-use stead_machine::model::Wanted;
+use stead_machine::model::{NewSnapshot, Wanted};
 use stead_machine::{Engine, Steps};
 
 /// Where images are kept from run to run.
