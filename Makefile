@@ -2,6 +2,7 @@
 CACHE := $(or $(STEAD_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/stead-dev)
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 export STEAD_NODE_MODULES ?= $(CACHE)/npm/node_modules
+export STEAD_TEST_IMAGES ?= $(CACHE)/images
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 RELEASE := $(CARGO_TARGET_DIR)/$(HOST)/release
 PREFIX ?= $(HOME)/.local
@@ -34,6 +35,7 @@ test-long: test-deps ## the survival matrix at 50 instants a row, operations cut
 	cargo build --locked --workspace
 	STEAD_TEST_INSTANTS=50 cargo test --locked -p stead --test survival -- --nocapture
 	STEAD_TEST_INSTANTS=300 cargo test --locked -p stead --test operations -- --nocapture killed_at_any_time
+	STEAD_TEST_INSTANTS=60 cargo test --locked -p stead --test vms -- --nocapture killed_at_any_time
 	@scripts/fuzz.sh 300
 
 check: ## format, lints, documentation, licences
