@@ -25,6 +25,7 @@ install: build ## the programs, man pages and completions below PREFIX
 test-deps: ## what the tests need: Debian packages, agents, the reference terminal
 	@scripts/deps-build.sh
 	@scripts/deps-test.sh $(CACHE)
+	@scripts/deps-qemu.sh $(CACHE)
 
 test: test-deps ## every test that is quick enough for each change
 	cargo build --locked --workspace
@@ -32,6 +33,7 @@ test: test-deps ## every test that is quick enough for each change
 	@scripts/fuzz.sh 10
 
 test-long: test-deps ## the survival matrix at 50 instants a row, operations cut short at 300, long fuzzing
+	@scripts/deps-qemu.sh $(CACHE) long
 	cargo build --locked --workspace
 	STEAD_TEST_INSTANTS=50 cargo test --locked -p stead --test survival -- --nocapture
 	STEAD_TEST_INSTANTS=300 cargo test --locked -p stead --test operations -- --nocapture killed_at_any_time

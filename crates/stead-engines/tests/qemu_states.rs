@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use stead_file::size::Size;
 use stead_machine::engine::Engine;
-use stead_machine::model::Phase;
+use stead_machine::model::{NewSnapshot, Phase};
 use stead_machine::steps::Journal;
 use stead_machine::{EngineError, Steps};
 use vm::{World, io, ok};
@@ -74,7 +74,8 @@ fn a_kept_state_comes_back() {
     let before = world.layers().len();
     world.snapshot("box", "three");
     assert_eq!(world.layers().len(), before);
-    let taken = block(world.engine.snapshot("box", "two", "", false, &none())).unwrap_err();
+    let taken =
+        block(world.engine.snapshot("box", &NewSnapshot::named("two"), &none())).unwrap_err();
     assert!(taken.to_string().contains("already"), "{taken}");
 }
 
@@ -521,8 +522,9 @@ fn a_full_disk_is_told_and_nothing_is_lost() {
     // Not so much as an empty layer has room.
     std::fs::write(disks.join("rest"), vec![1; 4 << 20]).unwrap_err();
     let before = world.layers();
-    let why =
-        block(world.engine.snapshot("box", "kept", "", false, &none())).unwrap_err().to_string();
+    let why = block(world.engine.snapshot("box", &NewSnapshot::named("kept"), &none()))
+        .unwrap_err()
+        .to_string();
     assert!(why.contains("No space left"), "{why}");
     assert_eq!(world.layers(), before);
     assert_eq!(block(world.engine.snapshots("box")).unwrap(), []);
@@ -599,7 +601,9 @@ fn what_was_cut_short_is_finished_by_asking_again() {
         |world| is_whole(world, "twin", 0),
     );
     cut_short(
-        |world, steps| block(world.engine.snapshot("box", "two", "", false, steps)).map(drop),
+        |world, steps| {
+            block(world.engine.snapshot("box", &NewSnapshot::named("two"), steps)).map(drop)
+        },
         |world| {
             is_whole(world, "box", 2);
             world.restore("box", "two");

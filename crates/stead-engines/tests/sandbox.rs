@@ -12,7 +12,7 @@ use stead_engines::sandbox::Sandbox;
 use stead_file::declared::Machine;
 use stead_file::size::Size;
 use stead_machine::engine::Engine;
-use stead_machine::model::{Ability, Consistency, Phase, Wanted};
+use stead_machine::model::{Ability, Consistency, NewSnapshot, Phase, Wanted};
 use stead_machine::steps::Journal;
 use stead_machine::{EngineError, Steps};
 
@@ -231,7 +231,8 @@ fn a_copy_that_fails_leaves_nothing_standing_still() {
     // More than half of its disk: the copy does not fit.
     let (_, said) =
         shell(&engine, "box", "head -c 45000000 /dev/urandom >/root/big; sync; ls -l /root/big");
-    let error = block(engine.snapshot("box", "s", "", false, &Steps::none())).unwrap_err();
+    let error =
+        block(engine.snapshot("box", &NewSnapshot::named("s"), &Steps::none())).unwrap_err();
     assert!(error.to_string().contains("No space left"), "{error} {said}");
     assert_eq!(block(engine.snapshots("box")).unwrap(), []);
     assert_eq!(shell(&engine, "box", "wc -c </root/big"), (0, "45000000\n".into()));
@@ -241,7 +242,7 @@ fn a_copy_that_fails_leaves_nothing_standing_still() {
     let grown = Machine { disk: Some(Size(192 << 20)), ..wanted.declared.clone() };
     let larger = Wanted { declared: grown, ..wanted.clone() };
     block(engine.change(&wanted, &larger, &Steps::none())).unwrap();
-    let kept = block(engine.snapshot("box", "s", "", false, &Steps::none())).unwrap();
+    let kept = block(engine.snapshot("box", &NewSnapshot::named("s"), &Steps::none())).unwrap();
     assert_eq!(kept.consistency, Consistency::Crash);
     block(engine.stop("box", &Steps::none())).unwrap();
     assert!(!place.residue().iter().any(|line| line.starts_with("loop")), "{:?}", place.residue());
@@ -263,7 +264,8 @@ fn a_full_disk_does_not_stay_mounted() {
     // No room for another name: a snapshot needs a folder.
     assert_ne!(shell(&engine, "box", "mkdir -p /root; cd /root; seq 100000 | xargs touch").0, 0);
     block(engine.stop("box", &Steps::none())).unwrap();
-    let error = block(engine.snapshot("box", "s", "", false, &Steps::none())).unwrap_err();
+    let error =
+        block(engine.snapshot("box", &NewSnapshot::named("s"), &Steps::none())).unwrap_err();
     assert!(error.to_string().contains("No space left"), "{error}");
     nothing_runs(&place, &before);
     let error = block(engine.start(&wanted, &Steps::none())).unwrap_err();
@@ -272,7 +274,7 @@ fn a_full_disk_does_not_stay_mounted() {
     let larger = Wanted { declared: size(64), ..wanted.clone() };
     block(engine.change(&wanted, &larger, &Steps::none())).unwrap();
     nothing_runs(&place, &before);
-    block(engine.snapshot("box", "s", "", false, &Steps::none())).unwrap();
+    block(engine.snapshot("box", &NewSnapshot::named("s"), &Steps::none())).unwrap();
     nothing_runs(&place, &before);
     block(engine.destroy("box", &Steps::none())).unwrap();
     no_residue(&place, &before);
@@ -548,7 +550,7 @@ fn ten_thousand_files_are_kept_without_being_copied() {
     block(engine.stop("box", &Steps::none())).unwrap();
     let count = || entries(&place.data());
     let before = count();
-    let kept = block(engine.snapshot("box", "s", "", false, &Steps::none())).unwrap();
+    let kept = block(engine.snapshot("box", &NewSnapshot::named("s"), &Steps::none())).unwrap();
     assert_eq!(kept.consistency, Consistency::Quiesced);
     assert!(count() - before < 20, "{} entries more", count() - before);
     block(engine.start(&wanted, &Steps::none())).unwrap();
@@ -583,7 +585,7 @@ fn files_that_are_closed_to_everybody_are_kept() {
     let told = block(engine.diff("box")).unwrap();
     assert!(told.iter().any(|change| change.path == Path::new("/root/d")), "{told:?}");
     let live = engine.abilities().live_snapshots;
-    let kept = block(engine.snapshot("box", "s", "", false, &Steps::none()));
+    let kept = block(engine.snapshot("box", &NewSnapshot::named("s"), &Steps::none()));
     if let Ability::No(why) = live {
         let why_not = kept.unwrap_err().to_string();
         for why in [why, why_not] {
@@ -591,7 +593,7 @@ fn files_that_are_closed_to_everybody_are_kept() {
         }
         println!("no copy of a machine that runs here");
         block(engine.stop("box", &Steps::none())).unwrap();
-        block(engine.snapshot("box", "s", "", false, &Steps::none())).unwrap();
+        block(engine.snapshot("box", &NewSnapshot::named("s"), &Steps::none())).unwrap();
     } else {
         assert_eq!(kept.unwrap().consistency, Consistency::Crash);
         let twin = place.wanted("twin", Machine::default());

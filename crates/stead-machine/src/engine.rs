@@ -1,6 +1,6 @@
 //! What every engine can be asked.
 
-use crate::model::{Abilities, Change, Observed, Remark, Snapshot, Wanted};
+use crate::model::{Abilities, Change, NewSnapshot, Observed, Remark, Snapshot, Wanted};
 use crate::steps::Steps;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
@@ -166,18 +166,11 @@ pub trait Engine: Send + Sync + 'static {
     /// If they cannot be read.
     async fn snapshots(&self, name: &str) -> Result<Vec<Snapshot>>;
 
-    /// Keeps a machine's state as it is now.
+    /// Keeps a machine's state as it is now; with its memory only where [`Abilities::memory_snapshots`] says that it can.
     ///
     /// # Errors
     /// If the name is taken, or it cannot be kept.
-    async fn snapshot(
-        &self,
-        name: &str,
-        snapshot: &str,
-        note: &str,
-        automatic: bool,
-        steps: &Steps,
-    ) -> Result<Snapshot>;
+    async fn snapshot(&self, name: &str, asked: &NewSnapshot, steps: &Steps) -> Result<Snapshot>;
 
     /// Puts a kept state into a machine that is stopped, or half through a restore that was cut short. The caller has kept
     /// the one that is replaced.

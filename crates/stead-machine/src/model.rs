@@ -89,6 +89,26 @@ pub struct Snapshot {
     pub how: String,
 }
 
+/// A snapshot that is to be made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewSnapshot {
+    /// Its name.
+    pub name: String,
+    /// What is written beside it.
+    pub note: String,
+    /// Whether Stead makes it by itself.
+    pub automatic: bool,
+    /// Whether what is in the machine's memory is kept, too, so that what runs goes on from there.
+    pub memory: bool,
+}
+
+impl NewSnapshot {
+    /// One of the disks, of this name.
+    pub fn named(name: &str) -> Self {
+        NewSnapshot { name: name.into(), ..NewSnapshot::default() }
+    }
+}
+
 /// What a snapshot is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -44,7 +44,7 @@ async fn looks_that_tell_nothing_plan_nothing() {
             for name in NAMES {
                 assert!(world.manager.destroy(name).await.is_err(), "{trick:?}");
                 assert!(world.manager.up(name).await.is_err(), "{trick:?}");
-                assert!(world.manager.snapshot(name, None, "").await.is_err(), "{trick:?}");
+                assert!(world.manager.snapshot(name, None, "", false).await.is_err(), "{trick:?}");
             }
         }
     }
@@ -73,7 +73,7 @@ async fn nothing_is_destroyed_by_any_of_two_hundred_seeds() {
     for seed in seeds {
         let world = world().await;
         for name in NAMES {
-            world.manager.snapshot(name, Some("kept"), "").await.unwrap();
+            world.manager.snapshot(name, Some("kept"), "", false).await.unwrap();
         }
         let mut file = declared(&NAMES);
         file.machines.get_mut("two").unwrap().memory = Some(stead_file::size::Size(1 << 30));
@@ -83,7 +83,7 @@ async fn nothing_is_destroyed_by_any_of_two_hundred_seeds() {
             changing.machines.get_mut("three").unwrap().running = round % 2 == 0;
             let _ = world.apply(&changing).await;
             let _ = world.manager.restart("one").await;
-            let _ = world.manager.snapshot("one", None, "").await;
+            let _ = world.manager.snapshot("one", None, "", false).await;
             let _ = world.manager.restore("two", "kept").await;
             let _ = world.manager.down("three").await;
             let _ = world.manager.clone_machine("three", None, "copy").await;

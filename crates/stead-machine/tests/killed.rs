@@ -58,7 +58,7 @@ async fn child() {
     // None of the pipes that its parent waits for.
     let nowhere = Stdio::null;
     sleeps.stdin(nowhere()).stdout(nowhere()).stderr(nowhere()).spawn().unwrap();
-    manager.snapshot("one", Some("s1"), "").await.unwrap();
+    manager.snapshot("one", Some("s1"), "", false).await.unwrap();
     stage("s1");
     write("one", "v2");
     stage("v2");

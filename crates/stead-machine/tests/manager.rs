@@ -42,7 +42,7 @@ async fn declared_planned_applied() {
     assert_eq!(phase(&world, "one").await, Some(Phase::Running));
     assert_eq!(phase(&world, "two").await, Some(Phase::Stopped));
 
-    world.manager.snapshot("one", Some("first"), "").await.unwrap();
+    world.manager.snapshot("one", Some("first"), "", false).await.unwrap();
     file.machines.remove("one");
     let plan = world.plan(&file).await;
     assert_eq!(
@@ -156,7 +156,7 @@ async fn scratch_machines_are_no_business_of_a_plan() {
     assert!(plan.machines.is_empty());
     let mut goes = world.manager.what_goes("scratch").await.unwrap();
     assert_eq!(goes, ["machine scratch on simple", "what runs in it", "state scratch"]);
-    world.manager.snapshot("scratch", Some("a"), "").await.unwrap();
+    world.manager.snapshot("scratch", Some("a"), "", false).await.unwrap();
     goes = world.manager.what_goes("scratch").await.unwrap();
     assert_eq!(goes[3], "1 snapshot (a)");
     // Declared, it is taken over, and that is shown.
@@ -220,9 +220,9 @@ async fn snapshot_damage_restore() {
     let world = World::new();
     world.applied(&declared(&["one"])).await;
     world.write("one", "good");
-    let made = world.manager.snapshot("one", Some("good"), "before").await.unwrap();
+    let made = world.manager.snapshot("one", Some("good"), "before", false).await.unwrap();
     assert_eq!((made.note.as_str(), made.automatic), ("before", false));
-    let taken = world.manager.snapshot("one", Some("good"), "").await.unwrap_err();
+    let taken = world.manager.snapshot("one", Some("good"), "", false).await.unwrap_err();
     assert_eq!(taken.to_string(), "one: there is a snapshot good already");
     world.write("one", "damaged");
     let wrong = world.manager.restore("one", "god").await.unwrap_err();
@@ -248,7 +248,7 @@ async fn a_restore_that_fails_leaves_the_state_from_before() {
         let world = World::new();
         world.applied(&declared(&["one"])).await;
         world.write("one", "good");
-        world.manager.snapshot("one", Some("good"), "").await.unwrap();
+        world.manager.snapshot("one", Some("good"), "", false).await.unwrap();
         world.write("one", "now");
         world.hostile.always(trick);
         assert!(world.manager.restore("one", "good").await.is_err());
@@ -268,7 +268,7 @@ async fn retention_by_count() {
     file.machines.get_mut("one").unwrap().keep = Keep { count: Some(2), age: None };
     world.applied(&file).await;
     for name in ["a", "b", "c", "d"] {
-        world.manager.snapshot("one", Some(name), "").await.unwrap();
+        world.manager.snapshot("one", Some(name), "", false).await.unwrap();
     }
     let kept = world.manager.snapshots("one").await.unwrap();
     assert_eq!(kept.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["c", "d"]);
@@ -285,7 +285,7 @@ async fn a_clone_is_another_with_the_same_data() {
     let world = World::new();
     world.applied(&declared(&["one"])).await;
     world.write("one", "data");
-    world.manager.snapshot("one", Some("then"), "").await.unwrap();
+    world.manager.snapshot("one", Some("then"), "", false).await.unwrap();
     world.write("one", "later");
     world.manager.clone_machine("one", None, "two").await.unwrap();
     world.manager.clone_machine("one", Some("then"), "three").await.unwrap();

@@ -8,18 +8,7 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 use stead_machine::EngineError;
 use stead_machine::engine::Result;
-use stead_machine::model::{Consistency, Snapshot};
-
-/// What somebody says of a snapshot that is to be made.
-#[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// What is written beside it.
-    pub note: &'a str,
-    /// Whether Stead makes it by itself.
-    pub automatic: bool,
-}
+use stead_machine::model::{Consistency, NewSnapshot, Snapshot};
 
 impl<K: Kind> Ground<K> {
     /// Refuses a name that another snapshot has.
@@ -42,21 +31,21 @@ impl<K: Kind> Ground<K> {
     pub fn keep(
         &self,
         machine: &str,
-        asked: Asked<'_>,
+        asked: &NewSnapshot,
         parts: Parts<K::Base>,
         consistency: Consistency,
         how: String,
     ) -> Result<Snapshot> {
         let snapshot = Snapshot {
-            name: asked.name.to_owned(),
+            name: asked.name.clone(),
             // Two within one instant, or with the clock set back meanwhile, keep their order.
             at: self.all_kept(machine)?.last().map_or(0, |last| last.at + 1).max(now()),
-            note: asked.note.to_owned(),
+            note: asked.note.clone(),
             consistency,
             automatic: asked.automatic,
             how,
         };
-        let path = self.snapshot_path(machine, asked.name);
+        let path = self.snapshot_path(machine, &asked.name);
         files::write(&path, &Kept { snapshot: snapshot.clone(), parts }, Sync::Now)?;
         Ok(snapshot)
     }

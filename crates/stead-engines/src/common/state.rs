@@ -161,6 +161,9 @@ pub fn kept<B: DeserializeOwned>(
     Ok(all)
 }
 
+/// How the names of machines begin that are there for others to be made from, and that nobody sees.
+pub const HIDDEN: &str = ".warm-";
+
 /// The names of all machines that there is anything of.
 ///
 /// # Errors
@@ -168,6 +171,16 @@ pub fn kept<B: DeserializeOwned>(
 pub fn machines(place: &Place) -> Result<Vec<String>, EngineError> {
     let mut names = files::names(&place.machines())?;
     names.retain(|name| !name.starts_with('.'));
+    Ok(names)
+}
+
+/// [`machines`], and those that nobody sees.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub fn machines_and_hidden(place: &Place) -> Result<Vec<String>, EngineError> {
+    let mut names = files::names(&place.machines())?;
+    names.retain(|name| !name.starts_with('.') || name.starts_with(HIDDEN));
     Ok(names)
 }
 

@@ -5,7 +5,9 @@
 use super::files::{self, Sync as ToDisk};
 use super::made;
 use super::place::{Names, Place};
-use super::state::{Frozen, Layer, Part, Parts, Stack, State, kept, machines, read_state};
+use super::state::{
+    Frozen, Layer, Part, Parts, Stack, State, kept, machines_and_hidden, read_state,
+};
 use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -237,7 +239,7 @@ impl<'a, K: Kind> Store<'a, K> {
     /// If something cannot be read, or not be removed.
     pub fn collect(&self) -> Result<Vec<String>, EngineError> {
         let mut used = BTreeSet::new();
-        let machines = machines(self.place)?;
+        let machines = machines_and_hidden(self.place)?;
         for machine in &machines {
             match read_state::<K::Base>(self.place, machine)? {
                 Some(state) => {

@@ -2,7 +2,7 @@
 
 use super::claim::{self, Claim};
 use super::ground::Ground;
-use super::state::machines;
+use super::state::machines_and_hidden;
 use super::store::Kind;
 use super::{files, made, running, still};
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ impl<K: Kind> Ground<K> {
         // What there is first, and then what it may belong to: what is made meanwhile is not taken for a leftover.
         let groups = cgroup::leftovers(&self.place.groups());
         let runs = files::names(&self.place.runs())?;
-        let names = machines(&self.place)?;
+        let names = machines_and_hidden(&self.place)?;
         let mut swept = Vec::new();
         let mut owners = BTreeMap::new();
         for name in &names {

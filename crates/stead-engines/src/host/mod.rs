@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use stead_file::declared::{Egress, Machine};
 use stead_machine::engine::{Engine, EngineError, Exec, Result};
-use stead_machine::model::{Abilities, Ability, Change, Observed, Phase, Remark, Snapshot, Wanted};
+use stead_machine::model::{
+    Abilities, Ability, Change, NewSnapshot, Observed, Phase, Remark, Snapshot, Wanted,
+};
 use stead_machine::steps::Steps;
 
 /// The name of the engine, and of the only machine that it has.
@@ -146,7 +148,7 @@ impl Engine for Host {
         cannot("snapshots", STATE)
     }
 
-    async fn snapshot(&self, name: &str, _: &str, _: &str, _: bool, _: &Steps) -> Result<Snapshot> {
+    async fn snapshot(&self, name: &str, _: &NewSnapshot, _: &Steps) -> Result<Snapshot> {
         here(name)?;
         cannot("snapshot", STATE)
     }

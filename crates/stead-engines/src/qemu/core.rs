@@ -6,7 +6,7 @@ use super::layers::{Disks, Sizes, Stack, State, Store, layer_size};
 use super::{Programs, persist};
 use crate::common::claim::Claim;
 use crate::common::files;
-use crate::common::state::{Part, read_state};
+use crate::common::state::{Frozen, Part, read_state};
 use crate::common::{Ground, made, stopping};
 use std::ops::Deref;
 use std::path::Path;
@@ -15,7 +15,7 @@ use stead_box::RUN_FILE;
 use stead_file::size::Size;
 use stead_machine::engine::Result;
 use stead_machine::model::Wanted;
-use stead_machine::{EngineError, Steps};
+use stead_machine::{EngineError, Steps, vm};
 
 /// The engine, without its trait.
 pub struct Core {
@@ -51,12 +51,23 @@ impl Core {
         }
         self.fits(wanted)?;
         let base = self.base(wanted, steps)?;
+        let template = match &base {
+            Some(base) => self.template(wanted, base, steps)?,
+            None => None,
+        };
         steps.step("make its state")?;
+        if let Some(template) = &template {
+            self.resume_from_template(&wanted.name, template)?;
+        }
         let store = Store::lock(&self.place)?;
-        self.ensure_state(&store, wanted, base, &claim)?;
+        let under = template.as_ref().map(|template| template.parts.root.clone());
+        let under = under.or(base.map(|base| Frozen { base, layers: Vec::new() }));
+        self.ensure_state(&store, wanted, under, &claim)?;
+        // Layers that are there already are another machine's: its identity is in them.
+        let reseed = !store.state(&wanted.name)?.root.frozen.is_empty();
         drop(store);
         steps.step("write down what it was made from")?;
-        self.write_made(wanted, false)
+        self.write_made(wanted, reseed)
     }
 
     /// How large a machine's disks are to be. A root that lies in memory has no layers that are written to.
@@ -119,21 +130,21 @@ impl Core {
         &self,
         store: &Store<'_>,
         wanted: &Wanted,
-        base: Option<Base>,
+        under: Option<Frozen<Base>>,
         claim: &Claim,
     ) -> Result<()> {
         let sizes = self.sizes(wanted);
         let found = read_state::<Base>(&self.place, &wanted.name)?;
         let before = found.clone();
-        let mut state = match (found, base) {
+        let mut state = match (found, under) {
             (Some(state), _) => {
                 if let Some(why) = self.mismatch(&state, wanted) {
                     return Err(EngineError::NotNow(why));
                 }
                 state
             }
-            (None, Some(base)) => {
-                State { root: store.fresh(base, Part::Root, sizes)?, persist: None }
+            (None, Some(under)) => {
+                State { root: store.on(under, Part::Root, sizes)?, persist: None }
             }
             (None, None) => {
                 return Err(EngineError::NotNow("its state has just gone: ask again".into()));
@@ -189,7 +200,8 @@ impl Core {
         let run = self.run_folder(&after.name)?;
         // One that has been told to end will, whatever is changed.
         let ends = stopping::was_begun(&run);
-        let restart = runs && (ends || !super::life::restart_keys(before, after).is_empty());
+        let keys = vm::restart_keys(&before.declared, &after.declared);
+        let restart = runs && (ends || !keys.is_empty());
         if runs && !restart && !run.join(RUN_FILE).exists() {
             // There is nothing by which it could be told of a change.
             let gone = format!("its run folder {} was removed: restart it", run.display());
@@ -205,7 +217,8 @@ impl Core {
             let base = self.base(after, steps)?;
             steps.step("see to its state")?;
             let store = Store::lock(&self.place)?;
-            self.ensure_state(&store, after, base, &claim)?;
+            let under = base.map(|base| Frozen { base, layers: Vec::new() });
+            self.ensure_state(&store, after, under, &claim)?;
         }
         steps.step("write down what it was made from")?;
         let reseed = made::read(&self.place, &after.name)?.is_some_and(|made| made.reseed);

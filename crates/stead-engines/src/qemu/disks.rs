@@ -3,7 +3,7 @@
 use super::base::Format;
 use super::core::Core;
 use super::layers::{Stack, file, layer_size, verify};
-use crate::common::state::{Part, kept, machines, read_state};
+use crate::common::state::{Part, kept, machines_and_hidden, read_state};
 use std::path::PathBuf;
 use stead_machine::engine::Result;
 
@@ -76,7 +76,7 @@ impl Core {
     /// The files that states and snapshots are made on.
     pub fn bases(&self) -> Result<Vec<PathBuf>> {
         let mut bases = Vec::new();
-        for name in machines(&self.place)? {
+        for name in machines_and_hidden(&self.place)? {
             let state =
                 read_state::<super::base::Base>(&self.place, &name)?.map(|state| state.under());
             let kept = kept::<super::base::Base>(&self.place, &name)?;

@@ -1,14 +1,15 @@
 //! The engine's trait: every call on a thread of its own, since all of it blocks.
 
+use super::Qemu;
 use super::core::Core;
-use super::{Qemu, life};
-use crate::common::snapshots::Asked;
 use async_trait::async_trait;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use stead_machine::engine::{Engine, Exec, Result};
-use stead_machine::model::{Abilities, Ability, Change, Observed, Remark, Snapshot, Wanted};
-use stead_machine::{EngineError, Steps};
+use stead_machine::engine::{Console, Engine, Exec, Result};
+use stead_machine::model::{
+    Abilities, Ability, Change, NewSnapshot, Observed, Remark, Snapshot, Wanted,
+};
+use stead_machine::{EngineError, Steps, vm};
 
 impl Qemu {
     async fn blocking<T: Send + 'static>(
@@ -81,7 +82,7 @@ impl Engine for Qemu {
     }
 
     fn needs_restart(&self, before: &Wanted, after: &Wanted) -> Vec<&'static str> {
-        life::restart_keys(before, after)
+        vm::restart_keys(&before.declared, &after.declared)
     }
 
     async fn change(&self, before: &Wanted, after: &Wanted, steps: &Steps) -> Result<()> {
@@ -108,26 +109,24 @@ impl Engine for Qemu {
         self.blocking(move |core| core.reach(&name, port)).await
     }
 
+    async fn console(&self, name: &str) -> Result<Console> {
+        let name = name.to_owned();
+        self.blocking(move |core| core.console_of(&name)).await
+    }
+
+    async fn start_script(&self, name: &str) -> Result<String> {
+        let name = name.to_owned();
+        self.blocking(move |core| core.start_script(&name)).await
+    }
+
     async fn snapshots(&self, name: &str) -> Result<Vec<Snapshot>> {
         let name = name.to_owned();
         self.blocking(move |core| core.all_kept(&name)).await
     }
 
-    async fn snapshot(
-        &self,
-        name: &str,
-        snapshot: &str,
-        note: &str,
-        automatic: bool,
-        steps: &Steps,
-    ) -> Result<Snapshot> {
-        let (name, snapshot, note) = (name.to_owned(), snapshot.to_owned(), note.to_owned());
-        let steps = steps.clone();
-        self.blocking(move |core| {
-            let asked = Asked { name: &snapshot, note: &note, automatic };
-            core.snapshot(&name, asked, &steps)
-        })
-        .await
+    async fn snapshot(&self, name: &str, asked: &NewSnapshot, steps: &Steps) -> Result<Snapshot> {
+        let (name, asked, steps) = (name.to_owned(), asked.clone(), steps.clone());
+        self.blocking(move |core| core.snapshot(&name, &asked, &steps)).await
     }
 
     async fn restore(&self, name: &str, snapshot: &str, steps: &Steps) -> Result<()> {

@@ -30,6 +30,8 @@ pub struct GuestBoot {
 pub struct OnWhat {
     /// QEMU.
     pub qemu: PathBuf,
+    /// Its version.
+    pub version: String,
     /// Its processors.
     pub arch: Arch,
     /// Its board.
@@ -62,7 +64,7 @@ impl Core {
     pub fn on_what(&self, wanted: &Wanted, steps: &Steps) -> Result<OnWhat> {
         let declared = &wanted.declared;
         let arch = arch_of(wanted);
-        let (qemu, _) = accel::qemu(arch).map_err(EngineError::NotNow)?;
+        let (qemu, version) = accel::qemu(arch).map_err(EngineError::NotNow)?;
         let board = match declared.qemu.board(match arch {
             Arch::X86_64 => declared::Arch::X86_64,
             Arch::Aarch64 => declared::Arch::Aarch64,
@@ -95,7 +97,18 @@ impl Core {
         };
         let virtiofsd = if declared.shares.is_empty() { None } else { virtiofsd() };
         let audio = if declared.qemu.audio { Some(sound()?) } else { None };
-        Ok(OnWhat { qemu, arch, board, accel, guest, virtiofsd, audio, resume: None, notes })
+        Ok(OnWhat {
+            qemu,
+            version,
+            arch,
+            board,
+            accel,
+            guest,
+            virtiofsd,
+            audio,
+            resume: None,
+            notes,
+        })
     }
 
     /// Why KVM does not work for this kernel, if it does not: tried once a boot of this computer.
@@ -143,7 +156,7 @@ pub fn arch_of(wanted: &Wanted) -> Arch {
 }
 
 /// The program that serves shares four times as fast as QEMU itself, where it is.
-fn virtiofsd() -> Option<PathBuf> {
+pub fn virtiofsd() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/libexec", "/usr/lib/qemu", "/usr/local/bin", "/usr/bin"].map(PathBuf::from))

@@ -3,8 +3,8 @@
 use super::core::Core;
 use super::layers::{State, Store};
 use crate::common::claim::Claim;
-use crate::common::made;
 use crate::common::state::Part;
+use crate::common::{files, made};
 use stead_machine::engine::Result;
 use stead_machine::model::Wanted;
 use stead_machine::{EngineError, Steps};
@@ -27,7 +27,7 @@ impl Core {
         let parts = match snapshot {
             Some(snapshot) => self.kept(from, snapshot)?.parts,
             None if self.running(from)?.is_some() => {
-                self.freeze_live(&store, &source, steps, &from_claim)?.0
+                self.freeze_live(&store, &source, None, steps, &from_claim)?.0
             }
             None => {
                 steps.step("freeze the topmost layer")?;
@@ -36,6 +36,10 @@ impl Core {
         };
         steps.step("put the layers under it")?;
         let state = store.over(parts, self.sizes(to))?;
+        if let Some(snapshot) = snapshot {
+            // A start sees whether it fits.
+            self.resume_from(&to.name, &self.place.with_snapshot(from, snapshot))?;
+        }
         // Left by one that was cut short.
         let begun = self.place.state(&to.name).exists();
         self.put(&store, to, state, &to_claim)?;
@@ -65,6 +69,9 @@ impl Core {
         }
         let store = Store::lock(&self.place)?;
         let take = || {
+            // Whatever they were to go on from does not fit what they get.
+            files::remove(&self.resume(from))?;
+            files::remove(&self.resume(to))?;
             steps.step("freeze the state")?;
             let parts =
                 self.freeze(&store, from, self.sizes(&source.wanted), &from_claim, steps)?;

@@ -4,7 +4,7 @@ use super::core::Core;
 use super::layers::Store;
 use crate::common::claim::Claim;
 use crate::common::files;
-use crate::common::state::machines;
+use crate::common::state::{HIDDEN, machines_and_hidden};
 use stead_machine::Steps;
 use stead_machine::engine::Result;
 
@@ -13,10 +13,13 @@ impl Core {
         steps.step("look for leftovers")?;
         self.end_orphans()?;
         let mut swept = self.sweep_sandboxes()?;
-        for name in machines(&self.place)? {
+        for name in machines_and_hidden(&self.place)? {
             // Whoever works on it may be keeping its memory right now.
-            if let Some(_claim) = Claim::attempt(&self.place, &name)? {
+            if let Some(claim) = Claim::attempt(&self.place, &name)? {
                 swept.extend(self.sweep_snapshots(&name)?);
+                if name.starts_with(HIDDEN) {
+                    swept.extend(self.sweep_template(&name, &claim)?);
+                }
             }
         }
         swept.extend(Store::lock(&self.place)?.collect()?);

@@ -3,7 +3,6 @@
 use super::core::Core;
 use super::layers::Image;
 use super::{Sandbox, diff, disk, image, made};
-use crate::common::snapshots::Asked;
 use crate::common::state::read_state;
 use crate::common::{self, running, still};
 use async_trait::async_trait;
@@ -11,8 +10,13 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use stead_box::cgroup;
 use stead_machine::engine::{Engine, Exec, Result};
-use stead_machine::model::{Abilities, Ability, Change, Observed, Remark, Snapshot, Wanted};
+use stead_machine::model::{
+    Abilities, Ability, Change, NewSnapshot, Observed, Remark, Snapshot, Wanted,
+};
 use stead_machine::{EngineError, Steps};
+
+/// Why memory is not kept.
+const NO_MEMORY: &str = "the memory of processes that share this host's kernel cannot be kept";
 
 impl Sandbox {
     async fn blocking<T: Send + 'static>(
@@ -50,9 +54,7 @@ impl Engine for Sandbox {
                 Ok(()) => Ability::Yes,
                 Err(why) => Ability::No(still::cannot(&why)),
             },
-            memory_snapshots: Ability::No(
-                "the memory of processes that share this host's kernel cannot be kept".into(),
-            ),
+            memory_snapshots: Ability::No(NO_MEMORY.into()),
             clone: Ability::Yes,
             move_state: Ability::Yes,
             diff: Ability::Yes,
@@ -134,21 +136,12 @@ impl Engine for Sandbox {
         self.blocking(move |core| core.all_kept(&name)).await
     }
 
-    async fn snapshot(
-        &self,
-        name: &str,
-        snapshot: &str,
-        note: &str,
-        automatic: bool,
-        steps: &Steps,
-    ) -> Result<Snapshot> {
-        let (name, snapshot, note) = (name.to_owned(), snapshot.to_owned(), note.to_owned());
-        let steps = steps.clone();
-        self.blocking(move |core| {
-            let asked = Asked { name: &snapshot, note: &note, automatic };
-            core.snapshot(&name, asked, &steps)
-        })
-        .await
+    async fn snapshot(&self, name: &str, asked: &NewSnapshot, steps: &Steps) -> Result<Snapshot> {
+        if asked.memory {
+            return Err(EngineError::Cannot { what: "memory snapshot", why: NO_MEMORY.into() });
+        }
+        let (name, asked, steps) = (name.to_owned(), asked.clone(), steps.clone());
+        self.blocking(move |core| core.snapshot(&name, &asked, &steps)).await
     }
 
     async fn restore(&self, name: &str, snapshot: &str, steps: &Steps) -> Result<()> {

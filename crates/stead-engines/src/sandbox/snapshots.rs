@@ -6,19 +6,18 @@ use super::layers::{Image, Store};
 use super::made::disk_of;
 use super::{copy, disk, identity};
 use crate::common::claim::Claim;
-use crate::common::snapshots::Asked;
 use crate::common::state::{Part, Parts};
 use crate::common::still::{self, Still};
 use crate::common::{files, running};
 use stead_machine::engine::Result;
-use stead_machine::model::{Consistency, Snapshot, Wanted};
+use stead_machine::model::{Consistency, NewSnapshot, Snapshot, Wanted};
 use stead_machine::{EngineError, Steps};
 
 impl Core {
-    pub fn snapshot(&self, name: &str, asked: Asked<'_>, steps: &Steps) -> Result<Snapshot> {
+    pub fn snapshot(&self, name: &str, asked: &NewSnapshot, steps: &Steps) -> Result<Snapshot> {
         let claim = self.claim(name)?;
         let wanted = self.made(name)?.wanted;
-        self.is_free(name, asked.name)?;
+        self.is_free(name, &asked.name)?;
         let disk = self.ensure_disk(&wanted, steps, &claim)?;
         let store = Store::lock(&self.place)?;
         let (parts, consistency, how) = if wanted.declared.ephemeral {

@@ -3,7 +3,7 @@
 use super::help::{Cut, Machine, able, came_to_its_end, fail, makes_machines, must, must_refuse};
 use super::{Bench, Checked};
 use crate::Steps;
-use crate::model::{Ability, Phase};
+use crate::model::{Ability, NewSnapshot, Phase};
 use std::process::Stdio;
 use stead_file::size::Size;
 use tokio::task::JoinSet;
@@ -28,10 +28,14 @@ pub(super) async fn abilities_have_reasons(bench: &dyn Bench) -> Checked {
     let machine = Machine::running(bench, "reasons").await?;
     let abilities = engine.abilities();
     if matches!(abilities.snapshots, Ability::No(_)) {
-        let snapshot = engine.snapshot(machine.name(), "a", "", false, &none).await;
+        let snapshot = engine.snapshot(machine.name(), &NewSnapshot::named("a"), &none).await;
         must_refuse("snapshot", snapshot)?;
         must_refuse("restore", engine.restore(machine.name(), "a", &none).await)?;
         must_refuse("snapshots", engine.snapshots(machine.name()).await)?;
+    }
+    if matches!(abilities.memory_snapshots, Ability::No(_)) {
+        let asked = NewSnapshot { memory: true, ..NewSnapshot::named("a") };
+        must_refuse("memory", engine.snapshot(machine.name(), &asked, &none).await)?;
     }
     if matches!(abilities.clone, Ability::No(_)) {
         let other = bench.wanted("other");
@@ -212,7 +216,7 @@ pub(super) async fn changes_are_made(bench: &dyn Bench) -> Checked {
 pub(super) async fn twenty_at_once(bench: &dyn Bench) -> Checked {
     makes_machines(bench)?;
     let mut making = JoinSet::new();
-    for n in 0..20 {
+    for n in 0..bench.many() {
         let (engine, wanted) = (bench.engine(), bench.wanted(&format!("many-{n}")));
         making.spawn(async move {
             engine.create(&wanted, &Steps::none()).await?;
@@ -222,16 +226,16 @@ pub(super) async fn twenty_at_once(bench: &dyn Bench) -> Checked {
     while let Some(made) = making.join_next().await {
         made.map_err(|e| super::Told::Fail(e.to_string()))??;
     }
-    for n in 0..20 {
+    for n in 0..bench.many() {
         let machine = Machine::new(bench, &format!("many-{n}"));
         machine.write(&format!("data of {n}")).await?;
     }
-    for n in 0..20 {
+    for n in 0..bench.many() {
         let machine = Machine::new(bench, &format!("many-{n}"));
         machine.must_read(&format!("data of {n}")).await?;
     }
     let mut going = JoinSet::new();
-    for n in 0..20 {
+    for n in 0..bench.many() {
         let engine = bench.engine();
         going.spawn(async move { engine.destroy(&format!("many-{n}"), &Steps::none()).await });
     }

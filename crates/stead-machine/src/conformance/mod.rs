@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use stead_file::size::Size;
 
 /// An engine to be checked, and what the checks must know of it. Its machines are its own: no two benches share one.
 #[async_trait]
@@ -52,6 +53,21 @@ pub trait Bench: Send + Sync {
     /// Somewhere outside, a TCP listener that a machine with open egress can reach. `None`: egress is not checked.
     async fn outside(&self) -> Option<SocketAddr> {
         None
+    }
+
+    /// How many machines run at once where many are to.
+    fn many(&self) -> usize {
+        20
+    }
+
+    /// Memory that is little and enough.
+    fn little_memory(&self) -> Size {
+        Size(96 << 20)
+    }
+
+    /// A disk that is small and large enough.
+    fn small_disk(&self) -> Size {
+        Size(64 << 20)
     }
 
     /// Whether machines are made and destroyed at all: the computer itself is not.

@@ -3,7 +3,7 @@
 use super::help::{Cut, Machine, able, came_to_its_end, fail, must};
 use super::{Bench, Checked, Told};
 use crate::Steps;
-use crate::model::{Ability, ChangeKind, Consistency, Phase};
+use crate::model::{Ability, ChangeKind, Consistency, NewSnapshot, Phase};
 
 async fn names(machine: &Machine<'_>) -> Result<Vec<String>, Told> {
     let snapshots = machine.engine.snapshots(machine.name()).await?;
@@ -12,7 +12,8 @@ async fn names(machine: &Machine<'_>) -> Result<Vec<String>, Told> {
 
 async fn keep(machine: &Machine<'_>, snapshot: &str) -> Result<Consistency, Told> {
     let none = Steps::none();
-    let made = machine.engine.snapshot(machine.name(), snapshot, "a note", false, &none).await?;
+    let asked = NewSnapshot { note: "a note".into(), ..NewSnapshot::named(snapshot) };
+    let made = machine.engine.snapshot(machine.name(), &asked, &none).await?;
     must(made.name == snapshot && made.note == "a note" && !made.automatic, || {
         format!("it made {made:?}")
     })?;
@@ -69,9 +70,10 @@ pub(super) async fn snapshots_are_listed_and_removed(bench: &dyn Bench) -> Check
     }
     let listed = names(&machine).await?;
     must(listed == ["z", "a", "m"], || format!("not oldest first: {listed:?}"))?;
-    must(machine.engine.snapshot(machine.name(), "a", "", false, &none).await.is_err(), || {
-        "it makes two of one name".into()
-    })?;
+    must(
+        machine.engine.snapshot(machine.name(), &NewSnapshot::named("a"), &none).await.is_err(),
+        || "it makes two of one name".into(),
+    )?;
     machine.engine.remove_snapshot(machine.name(), "z", &none).await?;
     machine.engine.remove_snapshot(machine.name(), "z", &none).await?;
     machine.engine.remove_snapshot(machine.name(), "never", &none).await?;
@@ -241,7 +243,7 @@ pub(super) async fn states_survive_being_cut_short(bench: &dyn Bench) -> Checked
     for step in 0..100 {
         let machine = good(bench, "cut").await?;
         let (_, steps) = Cut::at(step);
-        let kept = engine.snapshot("cut", "s", "", false, &steps).await;
+        let kept = engine.snapshot("cut", &NewSnapshot::named("s"), &steps).await;
         let mut all = came_to_its_end("snapshot", kept)?;
         if !all {
             engine.remove_snapshot("cut", "s", &none).await?;

@@ -2,7 +2,7 @@
 //! destroyed and no record lost.
 
 use crate::engine::{Engine, EngineError, Exec, Result};
-use crate::model::{Abilities, Change, Observed, Phase, Remark, Snapshot, Wanted};
+use crate::model::{Abilities, Change, NewSnapshot, Observed, Phase, Remark, Snapshot, Wanted};
 use crate::steps::{Journal, Steps};
 use async_trait::async_trait;
 use std::os::fd::OwnedFd;
@@ -290,17 +290,8 @@ impl Engine for Hostile {
         }
     }
 
-    async fn snapshot(
-        &self,
-        name: &str,
-        snapshot: &str,
-        note: &str,
-        automatic: bool,
-        steps: &Steps,
-    ) -> Result<Snapshot> {
-        let work = async |steps: Steps| {
-            self.within.snapshot(name, snapshot, note, automatic, &steps).await
-        };
+    async fn snapshot(&self, name: &str, asked: &NewSnapshot, steps: &Steps) -> Result<Snapshot> {
+        let work = async |steps: Steps| self.within.snapshot(name, asked, &steps).await;
         self.work(steps, work).await
     }
 

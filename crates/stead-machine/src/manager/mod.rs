@@ -20,7 +20,7 @@ pub use look::Seen;
 pub use recover::Recovered;
 
 use crate::engine::{Engine, Exec};
-use crate::model::{Change, Snapshot};
+use crate::model::{Change, NewSnapshot, Snapshot};
 use crate::operation::{Kind, Operation};
 use crate::records::Record;
 use crate::{Error, Operations, Records};
@@ -142,7 +142,7 @@ impl Manager {
         self.operate(Kind::Create, &[name], Task::Scratch(Box::new(declared))).await
     }
 
-    /// Keeps a machine's state; without a name it gets the time as one. Then those go that are not to be kept.
+    /// Keeps a machine's state, with its memory if that is asked; without a name it gets the time as one. Then those go that are not to be kept.
     ///
     /// # Errors
     /// If the name is taken, the engine cannot, or it failed; nothing is left of it then.
@@ -151,9 +151,15 @@ impl Manager {
         name: &str,
         snapshot: Option<&str>,
         note: &str,
+        memory: bool,
     ) -> Result<Snapshot, Error> {
         let snapshot = snapshot.map_or_else(stamp::now, Into::into);
-        let task = Task::Snapshot { snapshot: snapshot.clone(), note: note.into() };
+        let task = Task::Snapshot(NewSnapshot {
+            name: snapshot.clone(),
+            note: note.into(),
+            automatic: false,
+            memory,
+        });
         self.operate(Kind::Snapshot, &[name], task).await?;
         let made = self.snapshots(name).await?.into_iter().find(|s| s.name == snapshot);
         made.ok_or_else(|| {

@@ -2,24 +2,23 @@
 
 use super::{Work, keep, stamp};
 use crate::engine::Engine;
-use crate::model::{Ability, Phase, Snapshot};
+use crate::model::{Ability, NewSnapshot, Phase, Snapshot};
 use crate::records::{Claim, Pending, Record, Status, valid_name};
 use crate::{EngineError, Error};
 use std::sync::Arc;
 use stead_file::declared::Machine;
 
 impl Work {
-    pub(super) async fn snapshot(
-        &self,
-        name: &str,
-        snapshot: &str,
-        note: &str,
-    ) -> Result<(), Error> {
+    pub(super) async fn snapshot(&self, name: &str, asked: &NewSnapshot) -> Result<(), Error> {
+        let snapshot = asked.name.as_str();
         let mut record = self.whole(name)?;
         let engine = self.engine(&record)?;
         able(name, "snapshots", &engine.abilities().snapshots)?;
         if self.runs(&record).await? {
             able(name, "snapshot of a machine that runs", &engine.abilities().live_snapshots)?;
+        }
+        if asked.memory {
+            able(name, "snapshot with memory", &engine.abilities().memory_snapshots)?;
         }
         if !valid_name(snapshot) {
             let why = "letters, digits, _ and -, at most 63";
@@ -32,7 +31,7 @@ impl Work {
             Some(Pending::Snapshot { snapshot: snapshot.into(), operation: self.id() });
         self.write(&record)?;
         let steps = self.steps();
-        let making = engine.snapshot(name, snapshot, note, false, &steps);
+        let making = engine.snapshot(name, asked, &steps);
         if let Err(e) = self.ask(name, making).await {
             let steps = self.recorder.steps_to_the_end();
             if engine.remove_snapshot(name, snapshot, &steps).await.is_ok() {
@@ -300,7 +299,13 @@ impl Work {
             let steps = self.steps();
             // What a kill left of it is not whole; nothing was replaced yet.
             self.ask(&name, engine.remove_snapshot(&name, kept, &steps)).await?;
-            self.ask(&name, engine.snapshot(&name, kept, note, true, &steps)).await?;
+            let asked = NewSnapshot {
+                name: kept.to_owned(),
+                note: note.to_owned(),
+                automatic: true,
+                memory: false,
+            };
+            self.ask(&name, engine.snapshot(&name, &asked, &steps)).await?;
             self.write(&record)?;
         }
         Ok(record)

@@ -3,6 +3,7 @@
 use super::Manager;
 use crate::Error;
 use crate::engine::Engine;
+use crate::model::NewSnapshot;
 use crate::operation::{Kind, Listener, Operation, OperationStatus, Recorder};
 use crate::plan::Entry;
 use crate::records::{Held, Record};
@@ -18,7 +19,7 @@ pub(super) enum Task {
     Restart,
     Destroy,
     Scratch(Box<Machine>),
-    Snapshot { snapshot: String, note: String },
+    Snapshot(NewSnapshot),
     Restore { snapshot: String },
     RemoveSnapshot { snapshot: String },
     Clone { from: String, snapshot: Option<String> },
@@ -103,7 +104,7 @@ impl Work {
             Task::Restart => self.restart(name).await,
             Task::Destroy => self.destroy(self.record(name)?).await,
             Task::Scratch(declared) => self.scratch(name, *declared).await,
-            Task::Snapshot { snapshot, note } => self.snapshot(name, &snapshot, &note).await,
+            Task::Snapshot(asked) => self.snapshot(name, &asked).await,
             Task::Restore { snapshot } => self.restore(name, &snapshot).await,
             Task::RemoveSnapshot { snapshot } => self.remove_snapshot(name, &snapshot).await,
             Task::Clone { from, snapshot } => self.copy(&from, snapshot.as_deref(), name).await,

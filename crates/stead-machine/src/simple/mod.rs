@@ -6,7 +6,7 @@ mod processes;
 
 use crate::engine::{Engine, EngineError, Exec, Result};
 use crate::model::{
-    Abilities, Ability, Change, Consistency, Observed, Phase, Remark, Snapshot, Wanted,
+    Abilities, Ability, Change, Consistency, NewSnapshot, Observed, Phase, Remark, Snapshot, Wanted,
 };
 use crate::{Steps, time};
 use async_trait::async_trait;
@@ -14,6 +14,9 @@ use disk::Folder;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// Why memory is not kept.
+const FILES: &str = "it copies files only";
 
 /// Machines in a folder. Opened twice, it is the same engine.
 #[derive(Debug, Clone)]
@@ -90,7 +93,7 @@ impl Engine for Simple {
             shares: not(bare),
             snapshots: Ability::Yes,
             live_snapshots: Ability::Yes,
-            memory_snapshots: not("it copies files only"),
+            memory_snapshots: not(FILES),
             clone: Ability::Yes,
             move_state: Ability::Yes,
             diff: Ability::Yes,
@@ -232,24 +235,20 @@ impl Engine for Simple {
         self.there(name)?.snapshots()
     }
 
-    async fn snapshot(
-        &self,
-        name: &str,
-        snapshot: &str,
-        note: &str,
-        automatic: bool,
-        steps: &Steps,
-    ) -> Result<Snapshot> {
+    async fn snapshot(&self, name: &str, asked: &NewSnapshot, steps: &Steps) -> Result<Snapshot> {
         let folder = self.there(name)?;
+        if asked.memory {
+            return Err(EngineError::Cannot { what: "memory snapshot", why: FILES.into() });
+        }
         let made = Snapshot {
-            name: snapshot.into(),
+            name: asked.name.clone(),
             at: folder.free_time(time::now_ms())?,
-            note: note.into(),
+            note: asked.note.clone(),
             consistency: match folder.since() {
                 Some(_) => Consistency::Crash,
                 None => Consistency::Quiesced,
             },
-            automatic,
+            automatic: asked.automatic,
             how: "files copied".into(),
         };
         folder.snapshot(&made, steps)?;

@@ -133,6 +133,9 @@ pub struct Keep {
     pub name: Option<String>,
     /// Something to remember it by.
     pub note: String,
+    /// Whether its memory is kept, too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub memory: bool,
 }
 
 /// A machine to be made from another's state.

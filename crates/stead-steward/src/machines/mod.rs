@@ -311,8 +311,9 @@ impl Machines {
     pub fn snapshot(&self, name: String, keep: api::Keep) -> Lines {
         let machines = self.clone();
         Lines::of(self, vec![name.clone()], move |_| async move {
-            let kept = machines.manager.snapshot(&name, keep.name.as_deref(), &keep.note).await;
-            json(&kept.map_err(problem)?)
+            let kept =
+                machines.manager.snapshot(&name, keep.name.as_deref(), &keep.note, keep.memory);
+            json(&kept.await.map_err(problem)?)
         })
     }
 

@@ -39,8 +39,8 @@ fn begin(
     request: &Request,
     limit: Option<Duration>,
 ) -> Result<(UnixStream, Answer)> {
-    let mut stream = doubted::connect(socket)
-        .tried(|| format!("{}: the machine's agent", socket.display()))?;
+    let mut stream =
+        doubted::connect(socket).tried(|| format!("{}: the machine's agent", socket.display()))?;
     stream.set_read_timeout(limit).tried(|| "the machine's agent")?;
     // Whoever waits for the line sees its end when it reads.
     let written = write_line(&mut stream, request);

@@ -5,7 +5,9 @@ use crate::guest::arrivals::Arrivals;
 use crate::guest::config::{Config, Guest};
 use crate::guest::freeze::{self, Frozen};
 use crate::guest::port::Port;
-use crate::guest::{CONFIG, clock, command, forward, identity, init, keys, light, net, place, say};
+use crate::guest::{
+    CONFIG, clock, command, forward, full, identity, init, keys, light, net, place, say, sessions,
+};
 use crate::line::mux::Happened;
 use crate::line::spoken::{Answer, Question, Request, read_line, write_line};
 use crate::sys;
@@ -41,13 +43,7 @@ fn serve() -> Result<std::convert::Infallible> {
         // Whoever logs in waits for this: the unit is before the one that lets them in.
         keys::make();
     }
-    if let Some(gateway) = config.net.as_ref().and_then(|net| net.gateway) {
-        for port in &config.host_ports {
-            if let Err(e) = forward::listen(*port, gateway) {
-                say(&e.to_string());
-            }
-        }
-    }
+    forward::listen_all(config.host_ports.iter(), config.net.as_ref());
     let arrivals = Arrivals::listen()?;
     let mut port = Port::open(&arrivals)?;
     let mut said = false;
@@ -115,7 +111,7 @@ fn answer(mut stream: UnixStream, machine: &'static Machine) {
     let _ = write_line(&mut stream, &Answer::from(done));
 }
 
-/// Takes another identity. What does not change while a machine runs (its disks, shares, ports) is as it was.
+/// Takes another identity. What does not change while a machine runs (its disks, its shares) is as it was.
 fn become_other(machine: &Machine, new: Config) -> Result<()> {
     let mut config = machine.config.lock().expect("nobody fails with it");
     if let Some(seed) = &new.seed {
@@ -124,16 +120,28 @@ fn become_other(machine: &Machine, new: Config) -> Result<()> {
     if let Some(ms) = new.clock_ms {
         clock::set(ms)?;
     }
+    if new.strip {
+        // They go on for a machine that this one is not.
+        sessions::end();
+    }
     let root = place::root("/")?;
     identity::write(root.as_fd(), &new)?;
     net::change(config.net.as_ref(), new.net.as_ref(), &Arrivals::listen()?)?;
+    let had: Vec<u16> = std::mem::take(&mut config.host_ports);
+    forward::listen_all(new.host_ports.iter().filter(|port| !had.contains(port)), new.net.as_ref());
     keys::make();
+    if new.strip {
+        if config.guest == Guest::Full {
+            full::know_keys_again();
+        }
+        // Should it be cut off now, it is nevertheless not the other when it boots.
+        rustix::fs::sync();
+    }
     let kept = Config {
         root: config.root.clone(),
         guest: config.guest,
         persist: config.persist.clone(),
         shares: config.shares.clone(),
-        host_ports: config.host_ports.clone(),
         strip: false,
         seed: None,
         ..new

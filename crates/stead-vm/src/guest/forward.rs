@@ -1,6 +1,7 @@
 //! Bytes from one socket to another and back.
 
 use crate::failure::{Result, Tried, VmError};
+use crate::guest::config::Net;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -29,8 +30,18 @@ pub fn connect(port: u16, own: Option<Ipv4Addr>) -> Result<TcpStream> {
     Err(VmError::refused(format!("port {port} inside: {why}")))
 }
 
+/// [`listen`] for each of these, as far as that goes.
+pub fn listen_all<'a>(ports: impl Iterator<Item = &'a u16>, net: Option<&Net>) {
+    let Some(gateway) = net.and_then(|net| net.gateway) else { return };
+    for port in ports {
+        if let Err(e) = listen(*port, gateway) {
+            super::say(&e.to_string());
+        }
+    }
+}
+
 /// Has what connects to `port` on 127.0.0.1 reach the same port of `gateway`.
-pub fn listen(port: u16, gateway: Ipv4Addr) -> Result<()> {
+fn listen(port: u16, gateway: Ipv4Addr) -> Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .tried(|| format!("port {port} of the host in the machine"))?;
     std::thread::spawn(move || {

@@ -2,6 +2,7 @@
 
 use crate::failure::{Result, Tried};
 use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
 
 const UNITS: &str = "/run/systemd/system";
 const NAME: &str = "stead-agent.service";
@@ -36,4 +37,17 @@ pub fn put_unit() -> Result<()> {
     let unit = format!("{UNITS}/{NAME}");
     std::fs::write(&unit, UNIT).tried(|| &unit)?;
     symlink(&unit, format!("{wants}/{NAME}")).tried(|| &wants)
+}
+
+/// Has those who read the machine's keys when they began read them again.
+pub fn know_keys_again() {
+    let asked = Command::new("systemctl")
+        .args(["--no-block", "try-restart", "ssh.service"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if !asked.is_ok_and(|status| status.success()) {
+        super::say("ssh may have the keys of another machine until it is started again");
+    }
 }

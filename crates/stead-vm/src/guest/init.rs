@@ -5,7 +5,8 @@ use crate::guest::arrivals::Arrivals;
 use crate::guest::config::{Config, Guest};
 use crate::guest::port::Port;
 use crate::guest::{
-    CONFIG, FIRST, PROGRAMS, SELF, clock, full, identity, kernel, net, place, root, say, shares,
+    CONFIG, ENCLOSED, FIRST, PROGRAMS, SELF, clock, full, identity, kernel, net, place, root, say,
+    shares, shell,
 };
 use rustix::fd::AsFd;
 use std::convert::Infallible;
@@ -25,7 +26,10 @@ fn boot() -> Result<Infallible> {
     kernel::first()?;
     let arrivals = Arrivals::listen()?;
     kernel::load_modules()?;
-    let config = Port::open(&arrivals)?.config()?;
+    let config = match enclosed()? {
+        Some(config) => config,
+        None => Port::open(&arrivals)?.config()?,
+    };
     if let Some(ms) = config.clock_ms {
         clock::set(ms)?;
     }
@@ -52,11 +56,24 @@ fn boot() -> Result<Infallible> {
         }
         Guest::Full => {
             full::put_unit()?;
+            if config.shell {
+                shell::put_getty()?;
+            }
             Command::new("/sbin/init")
         }
     };
     let program = next.get_program().to_owned();
     Err(next.env_clear().exec()).tried(|| format!("starting {} in the machine", program.display()))
+}
+
+/// What the machine is, if that came with the first root.
+fn enclosed() -> Result<Option<Config>> {
+    match std::fs::read(ENCLOSED) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        read => serde_json::from_slice(&read.tried(|| ENCLOSED)?)
+            .map(Some)
+            .map_err(|e| VmError::refused(format!("{ENCLOSED}: {e}"))),
+    }
 }
 
 /// Puts the programs where they are in every guest, and what this one is beside them.

@@ -41,14 +41,23 @@ pub fn put(net: Option<&Net>, arrivals: &Arrivals) -> Result<()> {
     route(None, Some(gateway), link).tried(tried)
 }
 
-/// Gives the machine another address than it has.
+/// Gives the machine other addresses than it has.
 pub fn change(from: Option<&Net>, to: Option<&Net>, arrivals: &Arrivals) -> Result<()> {
-    if let Some(old) = from.filter(|old| to.is_none_or(|to| to.address != old.address))
+    if let Some(old) = from
         && let Some(name) = find(old)
     {
-        match address(old, index(&name)?, DELETE_ADDRESS, ASKS) {
-            Ok(()) | Err(Errno::ADDRNOTAVAIL) => {}
-            Err(e) => return Err(e).tried(|| format!("the address {}", old.address)),
+        let link = index(&name)?;
+        if to.is_none_or(|to| to.address != old.address) {
+            match address(old, link, DELETE_ADDRESS, ASKS) {
+                Ok(()) | Err(Errno::ADDRNOTAVAIL) => {}
+                Err(e) => return Err(e).tried(|| format!("the address {}", old.address)),
+            }
+        }
+        // A card keeps the address that it had when memory was kept.
+        if let Some(mac) =
+            to.and_then(|to| to.mac.as_ref()).filter(|mac| old.mac.as_ref() != Some(*mac))
+        {
+            hardware(link, mac).tried(|| format!("the hardware address {mac}"))?;
         }
     }
     put(to, arrivals)
@@ -81,6 +90,21 @@ fn up(link: u32) -> Result<()> {
     body.extend_from_slice(&UP.to_ne_bytes());
     body.extend_from_slice(&UP.to_ne_bytes());
     ask(NEW_LINK, ASKS, &body).tried(|| "bringing up the network interface")
+}
+
+fn hardware(link: u32, mac: &str) -> rustix::io::Result<()> {
+    let bytes: Option<Vec<u8>> =
+        mac.split(':').map(|pair| u8::from_str_radix(pair, 16).ok()).collect();
+    let Some(bytes) = bytes.filter(|bytes| bytes.len() == 6) else { return Err(Errno::INVAL) };
+    let mut body = vec![0; 4];
+    body.extend_from_slice(&link.to_ne_bytes());
+    body.extend_from_slice(&[0; 8]);
+    body.extend_from_slice(&10_u16.to_ne_bytes());
+    body.extend_from_slice(&1_u16.to_ne_bytes());
+    body.extend_from_slice(&bytes);
+    // To a multiple of four.
+    body.extend_from_slice(&[0; 2]);
+    ask(NEW_LINK, ASKS, &body)
 }
 
 fn address(net: &Net, link: u32, what: u16, flags: u16) -> rustix::io::Result<()> {

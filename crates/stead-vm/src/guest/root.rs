@@ -3,7 +3,7 @@
 use crate::failure::{Result, Tried, VmError};
 use crate::guest::arrivals::Arrivals;
 use crate::guest::config::{Persist, Root};
-use crate::guest::{PERSIST, place};
+use crate::guest::{ENCLOSED, PERSIST, place};
 use crate::sys;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags, open};
@@ -145,7 +145,7 @@ pub fn enter(new: BorrowedFd<'_>) -> Result<()> {
         let (from, to) = (format!("/{name}"), format!("{NEW}/{name}"));
         mount_move(&from, &to).tried(|| format!("moving {from}"))?;
     }
-    for path in ["/init", "/stead-hold", "/modules"] {
+    for path in ["/init", "/stead-hold", "/modules", ENCLOSED] {
         let _ = std::fs::remove_file(path);
     }
     let _ = std::fs::remove_dir_all("/lib/modules");

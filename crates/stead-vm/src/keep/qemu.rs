@@ -3,12 +3,12 @@
 use super::console::{self, thread};
 use super::disks::{self, Disks};
 use super::talk::{Asked, Starter, listen};
-use super::{agent, shares, sys};
+use super::{agent, pressure, screen, shares, sys};
 use crate::args::{Inherited, arguments};
 use crate::control::{Answer, Request, Told};
 use crate::files;
 use crate::qmp::{Event, Qmp, QmpError};
-use crate::spec::{Accel, Ended, Vm};
+use crate::spec::{Accel, Boot, Ended, Vm};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -26,6 +26,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub const GRACE: Duration = Duration::from_secs(30);
 /// How often it is tried whether a disk that was full has room.
 const AGAIN: Duration = Duration::from_secs(5);
+/// How long after this host was last short of memory a guest gets back what it gave.
+const RELAX: Duration = Duration::from_mins(1);
 /// How long QEMU may take to end once it was told to.
 const QUIT: Duration = Duration::from_secs(3);
 
@@ -59,6 +61,8 @@ enum Happened {
     Panicked(String),
     /// The agent inside is there.
     Agent,
+    /// This host is short of memory.
+    Short,
     /// Somebody asks.
     Asked(Asked),
 }
@@ -105,6 +109,8 @@ struct Keeper<'a> {
     /// Since when the guest is to shut down.
     ending: Option<Instant>,
     panicked: Option<String>,
+    /// When this host was last short of memory, and the guest gave back some.
+    squeezed: Option<Instant>,
     /// Whether the guest stands still for want of room on a disk of the host.
     room: Room,
     /// Whether the guest shut itself down.
@@ -115,7 +121,7 @@ struct Keeper<'a> {
     hung: bool,
     /// Whether everything was on disk at the last snapshot.
     quiesced: bool,
-    /// Whether it goes on from kept memory, and thinks it is who it was then.
+    /// Whether it goes on from kept memory, or has an init of its own: it does not know who it is now.
     old: bool,
 }
 
@@ -177,6 +183,15 @@ impl<'a> Keeper<'a> {
         console::carry(console, console_door, &vm.console_log, move |why| {
             let _ = panics.send(Happened::Panicked(why));
         })?;
+        if vm.screen.is_some() {
+            screen::serve(door(vm, files::SCREEN)?, &vm.folder)?;
+        }
+        if vm.balloon.is_some() {
+            let short = give.clone();
+            pressure::listen(move || {
+                let _ = short.send(Happened::Short);
+            })?;
+        }
         let there = give.clone();
         agent::carry(line, agent_door, vm.config.clone(), move || {
             let _ = there.send(Happened::Agent);
@@ -195,12 +210,13 @@ impl<'a> Keeper<'a> {
                 _shares: serving,
                 ending: None,
                 panicked: None,
+                squeezed: None,
                 room: Room::Enough,
                 orderly: false,
                 qemu,
                 hung: false,
                 quiesced: false,
-                old: vm.resume.is_some(),
+                old: vm.resume.is_some() || vm.boot == Boot::Firmware,
             },
             Err(e) => return Err(io::Error::other(said(vm).unwrap_or_else(|| e.to_string()))),
         };
@@ -231,7 +247,8 @@ impl<'a> Keeper<'a> {
                 // Its end follows.
                 Happened::Qmp(None) => {}
                 Happened::Agent => self.agent(starter),
-                Happened::Panicked(why) => self.panic(why),
+                Happened::Panicked(why) => self.panic(&why),
+                Happened::Short => self.squeeze(),
                 Happened::Asked(asked) => {
                     let answer = self.answer(&asked.request, &asked.files);
                     let _ = asked.answer.send(answer);
@@ -245,16 +262,21 @@ impl<'a> Keeper<'a> {
         if let Some(before) = self.before.pop_front() {
             return Some(before);
         }
-        let left = match self.ending {
-            Some(since) => GRACE.saturating_sub(since.elapsed()).max(QUIT.min(GRACE)),
-            None if self.room != Room::Enough => AGAIN,
-            None => return self.happened.recv().ok(),
-        };
-        self.happened.recv_timeout(left).ok()
+        let end = self.ending.map(|since| GRACE.saturating_sub(since.elapsed()).max(QUIT));
+        let again = (self.room != Room::Enough).then_some(AGAIN);
+        let relaxed = self.squeezed.map(|since| RELAX.saturating_sub(since.elapsed()));
+        match [end, again, relaxed].into_iter().flatten().min() {
+            Some(left) => self.happened.recv_timeout(left).ok(),
+            None => self.happened.recv().ok(),
+        }
     }
 
     fn on_time(&mut self) {
-        if self.ending.is_some() {
+        if self.squeezed.is_some_and(|since| since.elapsed() >= RELAX) {
+            self.squeezed = None;
+            let _ = self.balloon(self.vm.memory);
+        }
+        if self.ending.is_some_and(|since| since.elapsed() >= GRACE) {
             // It was asked and does not end.
             if let Err(QmpError::Silent(_)) = self.qmp.ask_within("quit", QUIT) {
                 self.hung = true;
@@ -285,6 +307,19 @@ impl<'a> Keeper<'a> {
         }
     }
 
+    /// Has the guest give back what memory it can spare, for as long as this host is short of it.
+    fn squeeze(&mut self) {
+        if let Some(least) = self.vm.balloon
+            && self.squeezed.replace(Instant::now()).is_none()
+        {
+            let _ = self.balloon(least);
+        }
+    }
+
+    fn balloon(&mut self, bytes: u64) -> Result<(), QmpError> {
+        self.qmp.ask("balloon", &json!({ "value": bytes })).map(drop)
+    }
+
     fn event(&mut self, event: &Event) {
         match event.event.as_str() {
             "SHUTDOWN" => self.orderly = event.data["reason"] == "guest-shutdown",
@@ -311,7 +346,7 @@ impl<'a> Keeper<'a> {
         starter.done(&Told::Ready);
     }
 
-    fn panic(&mut self, why: String) {
+    fn panic(&mut self, why: &str) {
         // Anybody inside can write such a line to the console; a kernel that panicked answers nothing.
         if self.vm.config.is_some() && agent::answers(&self.vm.folder) {
             return;
@@ -353,14 +388,14 @@ impl<'a> Keeper<'a> {
             Request::Snapshot { .. } => {
                 Err(disks::refused("a snapshot", "not a file for each disk"))
             }
-            Request::Balloon(bytes) => {
-                self.qmp.ask("balloon", &json!({ "value": bytes })).map(drop)
-            }
+            Request::Balloon(bytes) => self.balloon(*bytes),
         };
         let mut answer = Answer { quiesced: self.quiesced, ..Answer::default() };
         let status = done.and_then(|()| self.qmp.ask("query-status", &Value::Null));
         match status {
-            Ok(status) => answer.status = status["status"].as_str().unwrap_or_default().to_owned(),
+            Ok(status) => {
+                status["status"].as_str().unwrap_or_default().clone_into(&mut answer.status);
+            }
             Err(e) => answer.error = Some(e.to_string()),
         }
         if self.room == Room::None {
@@ -385,6 +420,10 @@ impl<'a> Keeper<'a> {
             return done;
         };
         let (set, name) = self.qmp.give(memory)?;
+        // So that little is lost where it cannot go on from its memory some day. Frozen it must not be there.
+        if self.vm.config.is_some() && agent::freeze(&self.vm.folder).is_ok() {
+            let _ = agent::thaw(&self.vm.folder);
+        }
         self.qmp.ask("stop", &Value::Null)?;
         // The overlays first: what is written after the memory was kept must not be in what belongs to it.
         let overlaid = self.disks.overlay(&mut self.qmp, overlays);

@@ -15,6 +15,9 @@ pub enum Snapshot {
         /// Something to remember it by
         #[arg(long, default_value = "")]
         note: String,
+        /// With its memory: what runs goes on from there once it is restored (engine qemu)
+        #[arg(long)]
+        memory: bool,
         #[command(flatten)]
         #[allow(missing_docs)]
         json: Json,

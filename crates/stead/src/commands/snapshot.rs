@@ -16,8 +16,8 @@ use stead_steward::machines::api;
 pub fn run(command: &Command) -> Outcome {
     let steward = Steward::of_user()?;
     match command {
-        Command::Create { machine, name, note, json } => {
-            let body = api::Keep { name: name.clone(), note: note.clone() };
+        Command::Create { machine, name, note, memory, json } => {
+            let body = api::Keep { name: name.clone(), note: note.clone(), memory: *memory };
             let path = format!("{}/snapshots", path(machine));
             let done = work::follow(&steward, Method::POST, &path, Some(&body), json.json)?;
             let made: Snapshot = serde_json::from_value(done)?;

@@ -143,7 +143,7 @@ impl Server {
                 if !others.is_empty() {
                     self.remind(key, due);
                 }
-                let asking = matches!(place, Place::Agent(_));
+                let asking = !matches!(place, Place::Address(_));
                 visit.connecting = Some(Connecting { socket, port, others, asking, due });
                 return Some(visit);
             }

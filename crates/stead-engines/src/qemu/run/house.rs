@@ -14,7 +14,7 @@ use stead_box::spec::{Base, Bind, Limits, Main, Net, Spec, Tap, Upper};
 use stead_machine::EngineError;
 use stead_machine::engine::Result;
 use stead_machine::model::Wanted;
-use stead_vm::files::AGENT;
+use stead_vm::files::{AGENT, SCREEN};
 use stead_vm::spec::{Accel, Boot, Vm};
 
 /// What QEMU, its keeper and what serves shares need beside the guest's memory.
@@ -33,9 +33,11 @@ pub fn spec(core: &Core, wanted: &Wanted, vm: &Vm, disks: &[Disk], on: &OnWhat) 
     let limits = made::limits(&wanted.declared);
     let keeper = core.programs.vm.canonicalize().unwrap_or_else(|_| core.programs.vm.clone());
     let peers = core.peers(wanted)?;
+    // One that nobody sees begins with a dot, with which no name on a network may.
+    let seen = name.trim_start_matches('.').to_owned();
     Ok(Spec {
-        name: name.clone(),
-        hostname: name.clone(),
+        name: seen.clone(),
+        hostname: seen,
         run: place.run(name),
         record: Some(place.started(name)),
         base: Base::Host { cover, show: Vec::new() },
@@ -53,6 +55,7 @@ pub fn spec(core: &Core, wanted: &Wanted, vm: &Vm, disks: &[Disk], on: &OnWhat) 
         net: Some(Net {
             tap: Some(Tap::default()),
             agent: Some(folder.join(AGENT)),
+            screen: vm.screen.as_ref().map(|_| folder.join(SCREEN)),
             ..made::net(wanted, peers)
         }),
         main: Some(Main {
@@ -94,6 +97,9 @@ fn binds(
         }
         bind(&disk.path, &disk.path, !disk.readonly)?;
     }
+    for disk in vm.disks.iter().filter(|disk| disk.serial == "seed") {
+        bind(&disk.path, &disk.path, false)?;
+    }
     if let Boot::Kernel { kernel, initramfs, .. } = &vm.boot {
         bind(kernel, kernel, false)?;
         bind(initramfs, initramfs, false)?;
@@ -101,8 +107,8 @@ fn binds(
     for file in on.resume.iter().chain(&on.virtiofsd) {
         bind(file, file, false)?;
     }
-    for (declared, share) in wanted.declared.shares.iter().zip(&vm.shares) {
-        bind(&declared.host, &share.path, declared.writable)?;
+    for (real, share) in core.shared(wanted)?.iter().zip(&vm.shares) {
+        bind(real, &share.path, share.writable)?;
     }
     if let Some(sound) = &on.audio {
         bind(sound, sound, true)?;

@@ -45,7 +45,8 @@ impl Core {
                 seen.notes.extend(ended);
             }
             Phase::Running => {
-                let notes = self.keeper(name).map(|folder| doubted::read(&folder.join(NOTES), LONGEST));
+                let notes =
+                    self.keeper(name).map(|folder| doubted::read(&folder.join(NOTES), LONGEST));
                 if let Ok(Ok(notes)) = notes {
                     let notes = String::from_utf8_lossy(&notes);
                     seen.notes.extend(notes.lines().take(MOST).map(plain));

@@ -51,11 +51,13 @@ pub fn describe(
         None => Boot::Firmware,
     };
     let mac = mac(wanted);
-    let config = on.guest.as_ref().map(|guest| Config {
-        hostname: wanted.name.clone(),
+    let partition = on.guest.as_ref().and_then(|guest| guest.partition);
+    let config = Config {
+        // One that nobody sees begins with a dot, with which no host's name may.
+        hostname: wanted.name.trim_start_matches('.').to_owned(),
         machine_id: wanted.id.clone(),
         root: config::Root {
-            device: match guest.partition {
+            device: match partition {
                 None => "/dev/vda".into(),
                 Some(n) => format!("/dev/vda{n}"),
             },
@@ -66,8 +68,8 @@ pub fn describe(
             ..config::Root::default()
         },
         guest: match declared.qemu.guest {
-            Guest::Light => config::Guest::Light,
-            Guest::Full => config::Guest::Full,
+            Guest::Light if on.guest.is_some() => config::Guest::Light,
+            _ => config::Guest::Full,
         },
         persist: declared.ephemeral.then(|| config::Persist {
             device: "serial:persist".into(),
@@ -100,7 +102,7 @@ pub fn describe(
         host_ports: declared.host_ports.clone(),
         strip: reseed,
         ..Config::default()
-    });
+    };
     Ok(Vm {
         name: wanted.name.clone(),
         qemu: on.qemu.clone(),
@@ -109,6 +111,7 @@ pub fn describe(
         accel: on.accel,
         cpus: cpus(declared.cpus),
         memory: declared.vm_memory().bytes(),
+        balloon: declared.qemu.balloon.map(stead_file::size::Size::bytes),
         boot,
         disks: disks
             .iter()
@@ -128,7 +131,7 @@ pub fn describe(
         console_log: core.console(&wanted.name).join(CONSOLE),
         ended: core.console(&wanted.name).join(ENDED),
         resume: on.resume.clone(),
-        config,
+        config: Some(config),
         screen: declared.qemu.desktop.as_ref().map(|desktop| {
             let (width, height) = desktop.size();
             Screen { width, height }

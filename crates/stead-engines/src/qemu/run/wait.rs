@@ -14,7 +14,9 @@ use stead_vm::doubted;
 use stead_vm::files::READY;
 
 /// How long a machine may take to boot: emulated ones on a busy computer take minutes.
-const PATIENCE: Duration = Duration::from_mins(10);
+pub const PATIENCE: Duration = Duration::from_mins(10);
+/// How long the agent of an image of a person's own is waited for: there may be none.
+pub const DOUBT: Duration = Duration::from_mins(10);
 /// How often it is looked whether anybody has given up.
 const LOOK: Duration = Duration::from_millis(500);
 /// How much of its console is told when a machine does not come up.
@@ -37,15 +39,15 @@ impl Door {
         Ok(Door { listener, path })
     }
 
-    /// Waits until it is up.
-    pub fn wait(self, core: &Core, name: &str, steps: &Steps) -> Result<()> {
-        let done = self.listen(core, name, steps);
+    /// Waits until it is up. That it is late is [`EngineError::NotNow`].
+    pub fn wait(self, core: &Core, name: &str, patience: Duration, steps: &Steps) -> Result<()> {
+        let done = self.listen(core, name, patience, steps);
         let _ = files::remove_file(&self.path);
         done
     }
 
-    fn listen(&self, core: &Core, name: &str, steps: &Steps) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+    fn listen(&self, core: &Core, name: &str, patience: Duration, steps: &Steps) -> Result<()> {
+        let deadline = Instant::now() + patience;
         let gone = || {
             EngineError::Failed(format!(
                 "its keeper ended before it was up{}",
@@ -85,9 +87,9 @@ impl Door {
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                     steps.go_on()?;
                     if Instant::now() > deadline {
-                        return Err(EngineError::Failed(format!(
+                        return Err(EngineError::NotNow(format!(
                             "it is not up after {} minutes{}",
-                            PATIENCE.as_secs() / 60,
+                            patience.as_secs() / 60,
                             last_words(core, name)
                         )));
                     }
