@@ -192,6 +192,12 @@ fn two_machines_with_the_default_ports_start_and_each_port_leads_into_one() {
         world.sh_ok(name, "hostname")
     };
     assert_eq!((served("one"), served("two")), ("one\n".into(), "two\n".into()));
+    // Its rules change while it runs, and what leads in stays.
+    let boot = world.sh_ok("one", "cat /proc/sys/kernel/random/boot_id");
+    let one = machine("one").replace("qemu = {", "egress = \"none\"\nqemu = {");
+    world.declare(&format!("{one}{}", machine("two")));
+    fine(&world.stead(&["apply", "--yes"]));
+    assert_eq!(world.sh_ok("one", "cat /proc/sys/kernel/random/boot_id"), boot);
     // A plan of what runs finds nothing taken: its ports are its own.
     let said = world.stead(&["plan"]);
     assert_eq!(said.status, 0, "{said:?}");

@@ -36,12 +36,15 @@ impl Core {
             config => *config = None,
         }
         let lock = self.lock_ports()?;
-        let free = self.free_ports(wanted, &lock);
+        let mut free = self.free_ports(wanted, &lock);
         drop(lock);
+        // The screen's is no port inside: QEMU shows it itself, from 5900 on.
+        let at = free.ports.iter().position(|port| port.inside == 0).map(|at| free.ports.remove(at));
+        let screen = at.filter(|port| port.host >= 5900);
+        let screen = screen.map(|port| SocketAddr::new(port.address, port.host));
         let remarks: Vec<String> = free.remarks.into_iter().map(|remark| remark.text).collect();
-        // The screen is QEMU's own.
-        let ports: Vec<Port> = free.ports.into_iter().filter(|port| port.inside != 0).collect();
-        write(wanted, &vm, &ports, &remarks)
+        let leads = Leads { ports: free.ports, screen, remarks };
+        write(wanted, &vm, &leads)
     }
 }
 
@@ -61,13 +64,20 @@ fn without_keeper(config: &mut config::Config) {
     }
 }
 
-fn write(wanted: &Wanted, vm: &Vm, ports: &[Port], remarks: &[String]) -> Result<String> {
+/// What leads in, and what is said of what does not.
+struct Leads {
+    ports: Vec<Port>,
+    screen: Option<SocketAddr>,
+    remarks: Vec<String>,
+}
+
+fn write(wanted: &Wanted, vm: &Vm, leads: &Leads) -> Result<String> {
     let text = |path: &Path| {
         let refused = || EngineError::NotNow(format!("{}: this is no text", path.display()));
         path.to_str().map(str::to_owned).ok_or_else(refused)
     };
     let (mut about, mut needs, mut disks) = (String::new(), String::new(), String::new());
-    describe(&mut about, wanted, vm, ports, remarks);
+    describe(&mut about, wanted, vm, leads);
     for disk in &vm.disks {
         let list = if disk.readonly { &mut needs } else { &mut disks };
         let _ = write!(list, " {}", quoted(&text(&disk.path)?));
@@ -81,9 +91,9 @@ fn write(wanted: &Wanted, vm: &Vm, ports: &[Port], remarks: &[String]) -> Result
         config = serde_json::to_string_pretty(told)
             .map_err(|e| EngineError::Failed(format!("what {} is told: {e}", vm.name)))?;
     }
-    let forwards: String = ports.iter().filter_map(forward).collect();
+    let forwards: String = leads.ports.iter().filter_map(forward).collect();
     let mut command = quoted(&text(&vm.qemu)?);
-    let mut args = args::by_hand(vm, screen(wanted)).into_iter();
+    let mut args = args::by_hand(vm, leads.screen).into_iter();
     while let Some(option) = args.next() {
         let option = option.to_string_lossy().into_owned();
         if !matches!(option.as_str(), "-nodefaults" | "-no-user-config") {
@@ -137,7 +147,8 @@ fn fill(text: &str, values: &[(&str, &str)]) -> String {
 }
 
 /// The comments that say what leads into the machine.
-fn describe(about: &mut String, wanted: &Wanted, vm: &Vm, ports: &[Port], remarks: &[String]) {
+fn describe(about: &mut String, wanted: &Wanted, vm: &Vm, leads: &Leads) {
+    let Leads { ports, screen, remarks } = leads;
     let mut line = |text: String| {
         // Whatever it holds, it is a comment.
         let text = text.replace(|c: char| c.is_control(), " ");
@@ -176,7 +187,7 @@ fn describe(about: &mut String, wanted: &Wanted, vm: &Vm, ports: &[Port], remark
     for port in &wanted.declared.host_ports {
         line(format!("  port {port} of this computer is not on the machine's loopback"));
     }
-    if let Some(at) = screen(wanted) {
+    if let Some(at) = screen {
         line(format!("Screen: VNC at {at}"));
     }
 }
@@ -185,12 +196,6 @@ fn describe(about: &mut String, wanted: &Wanted, vm: &Vm, ports: &[Port], remark
 fn forward(port: &Port) -> Option<String> {
     let IpAddr::V4(address) = port.address else { return None };
     Some(format!(",hostfwd=tcp:{address}:{}-:{}", port.host, port.inside))
-}
-
-/// Where the screen is shown; QEMU has none below 5900.
-fn screen(wanted: &Wanted) -> Option<SocketAddr> {
-    let desktop = wanted.declared.qemu.desktop.as_ref()?;
-    Some(desktop.vnc_at(wanted.number)).filter(|at| at.port() >= 5900)
 }
 
 /// A word of the shell that stands for this text.
