@@ -53,6 +53,8 @@ bench: build ## measure against tmux, shpool, zellij, dtach; bubblewrap and podm
 	@bench/install-peers.sh
 	cargo run --locked --release -p stead-bench -- --stead $(RELEASE)
 	cargo run --locked --release -p stead-bench -- --stead $(RELEASE) --machines
+	@scripts/deps-qemu.sh $(CACHE)
+	PATH="$$PATH:$(CACHE)/peers/bin" cargo run --locked --release -p stead-bench -- --stead $(RELEASE) --vms
 
 fuzz: ## every fuzz target for a minute
 	@scripts/fuzz.sh 60

@@ -214,8 +214,10 @@ mod tests {
 
     #[test]
     fn an_answer_that_comes_too_late_is_no_answer_to_what_is_asked_next() {
-        let (mut qmp, _events) =
-            other(&["", "{\"return\": {\"status\": \"late\"}}\n{\"return\": {\"status\": \"now\"}}"]);
+        let (mut qmp, _events) = other(&[
+            "",
+            "{\"return\": {\"status\": \"late\"}}\n{\"return\": {\"status\": \"now\"}}",
+        ]);
         let silent = qmp.ask_within("query-status", Duration::ZERO);
         assert!(matches!(silent, Err(QmpError::Silent(_))), "{silent:?}");
         assert_eq!(qmp.ask("query-status", &Value::Null).unwrap()["status"], "now");

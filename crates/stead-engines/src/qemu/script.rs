@@ -39,7 +39,8 @@ impl Core {
         let mut free = self.free_ports(wanted, &lock);
         drop(lock);
         // The screen's is no port inside: QEMU shows it itself, from 5900 on.
-        let at = free.ports.iter().position(|port| port.inside == 0).map(|at| free.ports.remove(at));
+        let at =
+            free.ports.iter().position(|port| port.inside == 0).map(|at| free.ports.remove(at));
         let screen = at.filter(|port| port.host >= 5900);
         let screen = screen.map(|port| SocketAddr::new(port.address, port.host));
         let remarks: Vec<String> = free.remarks.into_iter().map(|remark| remark.text).collect();

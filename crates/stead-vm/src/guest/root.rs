@@ -145,6 +145,7 @@ pub fn enter(new: BorrowedFd<'_>) -> Result<()> {
         let (from, to) = (format!("/{name}"), format!("{NEW}/{name}"));
         mount_move(&from, &to).tried(|| format!("moving {from}"))?;
     }
+    // The programs of a light guest go on being what they are under their other names.
     for path in ["/init", "/stead-hold", "/modules", ENCLOSED] {
         let _ = std::fs::remove_file(path);
     }
