@@ -37,6 +37,7 @@ test-long: test-deps ## the survival matrix at 50 instants a row, operations cut
 	cargo build --locked --workspace
 	STEAD_TEST_INSTANTS=50 cargo test --locked -p stead --test survival -- --nocapture
 	STEAD_TEST_INSTANTS=300 cargo test --locked -p stead --test operations -- --nocapture killed_at_any_time
+	STEAD_TEST_INSTANTS=60 cargo test --locked -p stead --test vms -- --nocapture killed_at_any_time
 	@scripts/fuzz.sh 300
 
 check: ## format, lints, documentation, licences
@@ -52,6 +53,8 @@ bench: build ## measure against tmux, shpool, zellij, dtach; bubblewrap and podm
 	@bench/install-peers.sh
 	cargo run --locked --release -p stead-bench -- --stead $(RELEASE)
 	cargo run --locked --release -p stead-bench -- --stead $(RELEASE) --machines
+	@scripts/deps-qemu.sh $(CACHE)
+	PATH="$$PATH:$(CACHE)/peers/bin" cargo run --locked --release -p stead-bench -- --stead $(RELEASE) --vms
 
 fuzz: ## every fuzz target for a minute
 	@scripts/fuzz.sh 60

@@ -211,7 +211,7 @@ fn a_full_guest_comes_up_by_its_firmware() {
         network_config: None,
     };
     let disk = folder.path().join("seed.iso");
-    seed::write_with_agent(&disk, &seed, &programs).unwrap();
+    seed::write_with_agent(&disk, &seed, &programs, b"{}").unwrap();
     let mut qemu = Command::new("qemu-system-x86_64")
         .args(["-nodefaults", "-no-user-config", "-no-reboot", "-accel", "tcg", "-cpu", "max"])
         .args(["-m", "1024", "-display", "none", "-serial", "stdio", "-M", "q35"])

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use stead_engines::qemu::{Guests, Programs, Qemu};
 use stead_file::declared::{self, Accel, Board, Machine, Port, Share};
-use stead_machine::model::Wanted;
+use stead_machine::model::{NewSnapshot, Wanted};
 use stead_machine::{Engine, Steps};
 
 /// Where images are kept from run to run.
@@ -186,7 +186,7 @@ async fn boots_by_hand(board: Board) {
     machine.ends();
     assert_eq!(std::fs::read_dir(&shared).unwrap().count(), 2);
 
-    engine.snapshot("alone", "one", "", false, &Steps::none()).await.unwrap();
+    engine.snapshot("alone", &NewSnapshot::named("one"), &Steps::none()).await.unwrap();
     let late = Command::new("sh").arg(&script).stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&late.stderr);
     assert!(!late.status.success() && said.contains("belongs to a snapshot"), "{said}");

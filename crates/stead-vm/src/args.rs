@@ -149,7 +149,9 @@ fn board(args: &mut Args, vm: &Vm, kvm: Option<i32>) {
     }
     let cpu = match (vm.accel, vm.arch) {
         (Accel::Kvm, _) => "host",
-        (Accel::Tcg, Arch::X86_64) => "max",
+        // Without what makes kernels copy by single bytes, each of which is a round of a loop here, and walk five tables
+        // instead of four.
+        (Accel::Tcg, Arch::X86_64) => "max,-erms,-fsrm,-la57",
         (Accel::Tcg, Arch::Aarch64) => "cortex-a72",
     };
     args.put("-cpu", cpu);

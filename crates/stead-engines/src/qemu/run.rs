@@ -164,7 +164,12 @@ impl Core {
 
     /// Stops a machine that somebody works on.
     pub fn stop_claimed(&self, name: &str, steps: &Steps, claim: &Claim) -> Result<()> {
-        self.halt(&self.programs.sandbox, name, GRACE, steps, claim)
+        let ran = self.running(name)?.is_some();
+        self.halt(&self.programs.sandbox, name, GRACE, steps, claim)?;
+        if let Some(why) = self.ended(name).filter(|_| ran) {
+            steps.note(&why);
+        }
+        Ok(())
     }
 
     /// Whoever enters from now on has the environment that is declared: see [`Core::command`].

@@ -2,7 +2,8 @@
 
 use crate::failure::{Result, Tried, VmError};
 use crate::guest::arrivals::Arrivals;
-use crate::guest::config::{Config, Guest};
+use crate::guest::config::{Config, Guest, ShareKind};
+use crate::guest::kernel::Needed;
 use crate::guest::port::Port;
 use crate::guest::{
     CONFIG, ENCLOSED, FIRST, PROGRAMS, SELF, clock, full, identity, kernel, net, place, root, say,
@@ -25,7 +26,7 @@ pub fn run() -> ! {
 fn boot() -> Result<Infallible> {
     kernel::first()?;
     let arrivals = Arrivals::listen()?;
-    kernel::load_modules()?;
+    kernel::load_modules(Needed::Always)?;
     let config = match enclosed()? {
         Some(config) => config,
         None => Port::open(&arrivals)?.config()?,
@@ -37,6 +38,16 @@ fn boot() -> Result<Infallible> {
         clock::stir(seed)?;
     }
     put_programs(&config)?;
+    if config.root.memory.is_some() {
+        kernel::load_modules(Needed::Overlay)?;
+    }
+    for (kind, needed) in
+        [(ShareKind::Virtiofs, Needed::Virtiofs), (ShareKind::NineP, Needed::NineP)]
+    {
+        if config.shares.iter().any(|share| share.kind == kind) {
+            kernel::load_modules(needed)?;
+        }
+    }
     root::put(&config.root, &arrivals)?;
     let new = place::root(root::NEW)?;
     if let Some(persist) = &config.persist {
@@ -84,9 +95,19 @@ fn put_programs(config: &Config) -> Result<()> {
             continue;
         }
         let to = format!("{PROGRAMS}/{name}");
-        std::fs::copy(from, &to)
-            .and_then(|_| std::fs::set_permissions(&to, PermissionsExt::from_mode(0o755)))
-            .tried(|| format!("putting {to} into the machine"))?;
+        let tried = || format!("putting {to} into the machine");
+        match config.guest {
+            // They are in memory already, and nobody takes a light guest's mounts away.
+            Guest::Light => {
+                std::fs::File::create(&to).tried(tried)?;
+                rustix::mount::mount_bind(from, &to).tried(tried)?;
+            }
+            Guest::Full => {
+                std::fs::copy(from, &to)
+                    .and_then(|_| std::fs::set_permissions(&to, PermissionsExt::from_mode(0o755)))
+                    .tried(tried)?;
+            }
+        }
     }
     keep(config)
 }

@@ -9,6 +9,7 @@ use crate::control::{Answer, Request, Told};
 use crate::files;
 use crate::qmp::{Event, Qmp, QmpError};
 use crate::spec::{Accel, Boot, Ended, Vm};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -114,6 +115,10 @@ struct Keeper<'a> {
     room: Room,
     /// Whether the guest shut itself down.
     orderly: bool,
+    /// QEMU's process.
+    qemu: OwnedFd,
+    /// Whether it was killed since it answered nothing.
+    hung: bool,
     /// Whether everything was on disk at the last snapshot.
     quiesced: bool,
     /// Whether it goes on from kept memory, or has an init of its own: it does not know who it is now.
@@ -165,6 +170,9 @@ impl<'a> Keeper<'a> {
             .spawn()
             .map_err(|e| io::Error::new(e.kind(), format!("start {}: {e}", vm.qemu.display())))?;
         drop((its_monitor, its_line, its_console, tap, kvm));
+        // Nobody has waited for it yet, so this is it.
+        let pid = Pid::from_child(&child);
+        let qemu = pidfd_open(pid, PidfdFlags::empty())?;
         on(&give, "qemu", move |give| {
             if let Ok(status) = child.wait() {
                 let _ = give.send(Happened::Ended(status));
@@ -205,6 +213,8 @@ impl<'a> Keeper<'a> {
                 squeezed: None,
                 room: Room::Enough,
                 orderly: false,
+                qemu,
+                hung: false,
                 quiesced: false,
                 old: vm.resume.is_some() || vm.boot == Boot::Firmware,
             },
@@ -268,7 +278,10 @@ impl<'a> Keeper<'a> {
         }
         if self.ending.is_some_and(|since| since.elapsed() >= GRACE) {
             // It was asked and does not end.
-            let _ = self.qmp.ask("quit", &Value::Null);
+            if let Err(QmpError::Silent(_)) = self.qmp.ask_within("quit", QUIT) {
+                self.hung = true;
+                let _ = pidfd_send_signal(&self.qemu, Signal::KILL);
+            }
         } else if self.room == Room::None {
             self.room = Room::Tried;
             // If there is still no room, the guest stands still again, and an event says so.
@@ -285,11 +298,12 @@ impl<'a> Keeper<'a> {
             return;
         }
         self.ending = Some(Instant::now());
-        let _ = self.qmp.ask("cont", &Value::Null);
+        // One that hangs must not keep this from what it does then.
+        let _ = self.qmp.ask_within("cont", QUIT);
         let by_agent = self.vm.config.is_some() && agent::down(&self.vm.folder).is_ok();
         if !by_agent {
             // As if somebody pressed the button on the machine.
-            let _ = self.qmp.ask("system_powerdown", &Value::Null);
+            let _ = self.qmp.ask_within("system_powerdown", QUIT);
         }
     }
 
@@ -344,6 +358,8 @@ impl<'a> Keeper<'a> {
     fn ended(&self, status: ExitStatus) -> Ended {
         let why = if let Some(why) = &self.panicked {
             why.clone()
+        } else if self.hung {
+            "QEMU hung, and was killed".into()
         } else if let Some(signal) = status.signal() {
             format!("QEMU was killed by signal {signal}")
         } else if !status.success() {

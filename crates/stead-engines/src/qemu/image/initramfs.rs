@@ -6,6 +6,7 @@
 use super::Programs;
 use super::base::{self, Base};
 use super::cpio::Archive;
+use super::lean;
 use crate::debian::ImageError;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -16,6 +17,8 @@ use std::path::{Path, PathBuf};
 
 /// Folders that the init mounts something on.
 const FOLDERS: [&str; 6] = ["dev", "proc", "sys", "run", "lib", "lib/modules"];
+/// Another one for another way to pack the same.
+const FORM: &[u8] = b"2";
 /// How many are kept of one base: other versions of the programs start guests from their own.
 const KEPT: usize = 4;
 
@@ -29,7 +32,7 @@ pub fn ensure(
     let (vm, hold) = (read(&programs.vm)?, read(&programs.hold)?);
     // A base never changes once it has its name, so the name stands for all that comes from there.
     let stem = format!("{}.initramfs-", base.key);
-    let path = base.images.join(format!("{stem}{}", hash([&vm, &hold])));
+    let path = base.images.join(format!("{stem}{}", hash([&vm, &hold, &FORM.to_vec()])));
     if path.is_file() {
         return Ok(path);
     }
@@ -70,12 +73,13 @@ fn write<W: io::Write>(to: W, base: &Base, vm: &[u8], hold: &[u8]) -> io::Result
     let order = fs::read_to_string(modules.join(base::ORDER))?;
     let mut list = String::new();
     for module in order.lines() {
-        archive.file(&format!("lib/modules/{module}"), &fs::read(modules.join(module))?)?;
+        let content = fs::read(modules.join(module))?;
+        archive.file(&format!("lib/modules/{module}"), lean::module(&content))?;
         let _ = writeln!(list, "/lib/modules/{module}");
     }
     archive.file("modules", list.as_bytes())?;
-    archive.program("init", vm)?;
-    archive.program("stead-hold", hold)?;
+    archive.program("init", &lean::program(vm))?;
+    archive.program("stead-hold", &lean::program(hold))?;
     archive.finish()
 }
 

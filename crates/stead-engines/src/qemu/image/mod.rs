@@ -11,6 +11,7 @@ mod ext4;
 mod initramfs;
 mod iso;
 mod kernel;
+mod lean;
 pub mod masked;
 mod modules;
 mod recipe;

@@ -28,17 +28,21 @@ impl Core {
         Ok(seen)
     }
 
-    /// How a machine ended, and why one that runs stands still. The keeper writes both where QEMU can, too, so they are text to
+    /// How a machine ended, unless it was shut down in order.
+    pub fn ended(&self, name: &str) -> Option<String> {
+        let text = doubted::read(&self.console(name).join(ENDED), LONGEST).ok()?;
+        let ended: Ended = serde_json::from_slice(&text).ok()?;
+        (!ended.orderly).then(|| plain(&ended.why))
+    }
+
+    /// How it ended, and why one that runs stands still. The keeper writes both where QEMU can, too, so they are text to
     /// be shown and nothing else; nobody is asked, since whoever does not answer must not keep anybody from looking.
     fn add_notes(&self, seen: &mut Observed) {
         let name = &seen.name;
         match seen.phase {
             Phase::Stopped => {
-                let ended = doubted::read(&self.console(name).join(ENDED), LONGEST);
-                let ended = ended.ok().and_then(|text| serde_json::from_slice::<Ended>(&text).ok());
-                if let Some(ended) = ended.filter(|ended| !ended.orderly) {
-                    seen.notes.push(plain(&ended.why));
-                }
+                let ended = self.ended(name);
+                seen.notes.extend(ended);
             }
             Phase::Running => {
                 let notes =

@@ -21,6 +21,8 @@ pub const DOUBT: Duration = Duration::from_mins(10);
 const LOOK: Duration = Duration::from_millis(500);
 /// How much of its console is told when a machine does not come up.
 const TOLD: usize = 5;
+/// What a guest of ours begins a line on its console with.
+const OURS: &str = "stead: ";
 /// Bytes at its end that these are looked for in.
 const LOOKED_AT: u64 = 64 << 10;
 
@@ -109,6 +111,11 @@ fn last_words(core: &Core, name: &str) -> String {
     let plain = |line: &str| line.replace(|c: char| c.is_control(), "");
     let lines: Vec<String> =
         text.lines().map(plain).filter(|line| !line.trim().is_empty()).collect();
+    // A guest of ours that gives up has said why, before the kernel said much more.
+    let said = lines.iter().rfind(|line| line.starts_with(OURS) && !line.ends_with("ready"));
+    if let Some(said) = said {
+        return format!("; inside: {}", said.trim_start_matches(OURS));
+    }
     let last = &lines[lines.len().saturating_sub(TOLD)..];
     if last.is_empty() {
         String::new()
