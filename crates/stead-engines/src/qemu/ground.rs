@@ -146,6 +146,14 @@ impl Core {
     }
 }
 
+/// Whether KVM works, as the last machine that wanted it found since this computer was booted; `None` if none did. `runtime`
+/// is the engine's.
+pub fn kvm_as_tried(runtime: &Path, arch: Arch) -> Option<std::result::Result<(), String>> {
+    let path = runtime.join(format!("kvm-{}.json", arch.name()));
+    let probed = files::read::<Probed>(&path).ok()??;
+    Some(probed.why_not.map_or(Ok(()), Err))
+}
+
 /// A machine's processors.
 pub fn arch_of(wanted: &Wanted) -> Arch {
     match wanted.declared.qemu.arch {

@@ -26,7 +26,7 @@ mod snapshots;
 mod sweep;
 mod warm;
 
-pub use ground::{GuestBoot, virtiofsd};
+pub use ground::{GuestBoot, kvm_as_tried, virtiofsd};
 pub use guests::Guests;
 pub use images::Images;
 pub use persist::LABEL as PERSIST_LABEL;

@@ -2,7 +2,7 @@
 
 use crate::failure::{Result, Tried, VmError};
 use crate::guest::arrivals::Arrivals;
-use crate::guest::config::{Persist, Root};
+use crate::guest::config::{Guest, Persist, Root};
 use crate::guest::{ENCLOSED, PERSIST, place};
 use crate::sys;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -167,14 +167,15 @@ fn grow(device: &Path, at: &str) -> Result<()> {
 }
 
 /// Makes [`NEW`] the root, with the kernel's file systems, and gives the memory of the first root back.
-pub fn enter(new: BorrowedFd<'_>) -> Result<()> {
+pub fn enter(new: BorrowedFd<'_>, guest: Guest) -> Result<()> {
     for name in ["dev", "proc", "sys", "run"] {
         place::folder(new, Path::new(name), 0o755, false)?;
         let (from, to) = (format!("/{name}"), format!("{NEW}/{name}"));
         mount_move(&from, &to).tried(|| format!("moving {from}"))?;
     }
-    // The programs of a light guest go on being what they are under their other names.
-    for path in ["/init", "/stead-hold", "/modules", ENCLOSED] {
+    // A program that was removed could not say where it is, so those of a light guest, which go on under other names, stay.
+    let programs = if guest == Guest::Full { &["/init", "/stead-hold"][..] } else { &[] };
+    for path in programs.iter().chain(&["/modules", ENCLOSED]) {
         let _ = std::fs::remove_file(path);
     }
     let _ = std::fs::remove_dir_all("/lib/modules");

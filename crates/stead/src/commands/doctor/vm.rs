@@ -8,6 +8,8 @@ use stead_hold::folder::Places;
 use stead_vm::accel;
 use stead_vm::spec::Arch;
 
+const KVM: &str = "they run on this computer's processors (KVM)";
+
 /// What there is, and of what is missing how it is had. None of it is needed by other machines.
 pub fn findings(places: &Places) -> Vec<Finding> {
     let arch = Arch::of_host();
@@ -16,9 +18,19 @@ pub fn findings(places: &Places) -> Vec<Finding> {
         Err(why) => findings.push(Finding::of("virtual machines: QEMU", Err(why))),
         Ok((qemu, version)) => {
             findings.push(Finding::of(format!("virtual machines: QEMU {version}"), Ok(())));
-            let kvm = accel::kvm(&qemu, arch)
-                .map_err(|why| format!("{why}; they are emulated, some ten times slower"));
-            findings.push(Finding::of("they run on this computer's processors (KVM)", kvm));
+            let slow = |why| format!("{why}; they are emulated, some ten times slower");
+            let finding = match qemu::kvm_as_tried(&places.runtime, arch) {
+                Some(tried) => Finding::of(KVM, tried.map_err(slow)),
+                // What a kernel meets is known once one was booted.
+                None => match accel::kvm(&qemu, arch) {
+                    Ok(()) => Finding {
+                        why: "as far as a few instructions tell; the first that starts tries a kernel".into(),
+                        ..Finding::of(KVM, Ok(()))
+                    },
+                    Err(why) => Finding::of(KVM, Err(slow(why))),
+                },
+            };
+            findings.push(finding);
         }
     }
     findings.push(Finding::of("they have a network", tap()));
