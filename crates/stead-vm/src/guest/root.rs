@@ -3,7 +3,7 @@
 use crate::failure::{Result, Tried, VmError};
 use crate::guest::arrivals::Arrivals;
 use crate::guest::config::{Persist, Root};
-use crate::guest::{PERSIST, place};
+use crate::guest::{PERSIST, gpt, place};
 use crate::sys;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags, open};
@@ -23,6 +23,9 @@ pub fn put(root: &Root, arrivals: &Arrivals) -> Result<()> {
     place::make(NEW)?;
     let device = find(&root.device, arrivals)?;
     let Some(memory) = root.memory else {
+        if root.grow {
+            gpt::grow(&device)?;
+        }
         mount_device(&device, NEW, &root.fstype, MountFlags::NOATIME, "")?;
         return if root.grow { grow(&device, NEW) } else { Ok(()) };
     };
