@@ -205,6 +205,7 @@ mod tests {
         assert!(verified.contains("No errors detected"), "{verified}");
         let after = sfdisk("--dump", file.path());
         assert!(after.contains(&format!("size={:>12}", place.length)), "{after}");
+        assert!(after.contains("last-lba: 131038\n"), "{after}");
         let kept = |text: &str| -> Vec<String> {
             let keeps = |line: &&str| line.contains("uuid") || line.contains("label-id");
             let lines = text

@@ -148,10 +148,7 @@ pub fn enter(new: BorrowedFd<'_>) -> Result<()> {
         let (from, to) = (format!("/{name}"), format!("{NEW}/{name}"));
         mount_move(&from, &to).tried(|| format!("moving {from}"))?;
     }
-    // The programs of a light guest go on being what they are under their other names.
-    for path in ["/init", "/stead-hold", "/modules"] {
-        let _ = std::fs::remove_file(path);
-    }
+    let _ = std::fs::remove_file("/modules");
     let _ = std::fs::remove_dir_all("/lib/modules");
     rustix::process::chdir(NEW).tried(|| NEW)?;
     mount_move(".", "/").tried(|| "moving the root")?;
