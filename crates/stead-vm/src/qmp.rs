@@ -115,6 +115,14 @@ impl Qmp {
         Ok((set, format!("/dev/fdset/{set}")))
     }
 
+    /// Gives QEMU the same file again, opened in another way, under the same name.
+    ///
+    /// # Errors
+    /// As [`Qmp::ask`].
+    pub fn give_into(&mut self, set: u64, file: BorrowedFd<'_>) -> Result<(), QmpError> {
+        self.ask_with("add-fd", &json!({ "fdset-id": set }), &[file], PATIENCE).map(drop)
+    }
+
     /// Has QEMU forget a file once it does not use it any more.
     pub fn take_back(&mut self, set: u64) {
         let _ = self.ask("remove-fd", &json!({ "fdset-id": set }));

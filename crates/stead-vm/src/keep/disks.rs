@@ -22,25 +22,30 @@ impl Disks {
         Disks { tops, made: 0 }
     }
 
-    /// Puts overlays on disks, all at once.
+    /// Puts overlays on disks, all at once. Each file is given twice, to be written and only to be read: what a later overlay
+    /// lies on is opened anew to be read, and were it not, its lock would keep other machines from it.
     ///
     /// # Errors
     /// If QEMU refuses; all is as before then.
     pub fn overlay(
         &mut self,
         qmp: &mut Qmp,
-        overlays: &[(&str, BorrowedFd<'_>)],
+        overlays: &[(&str, [BorrowedFd<'_>; 2])],
     ) -> Result<(), QmpError> {
         let mut after = self.tops.clone();
         let mut added = Vec::new();
         let mut actions = Vec::new();
-        let result = overlays.iter().try_for_each(|(serial, file)| {
+        let result = overlays.iter().try_for_each(|(serial, [file, to_read])| {
             let Some((_, top)) = after.iter_mut().find(|(of, _)| of == serial) else {
                 return Err(refused("an overlay", &format!("there is no disk {serial}")));
             };
             self.made += 1;
             let node = format!("over{}", self.made);
             let (set, name) = qmp.give(*file)?;
+            if let Err(e) = qmp.give_into(set, *to_read) {
+                qmp.take_back(set);
+                return Err(e);
+            }
             // Without a backing file of its own: what lies under it is the node that the snapshot puts there.
             let add = json!({
                 "driver": "qcow2", "node-name": node, "backing": Value::Null, "discard": "unmap",
