@@ -42,10 +42,6 @@ impl Disks {
             self.made += 1;
             let node = format!("over{}", self.made);
             let (set, name) = qmp.give(*file)?;
-            if let Err(e) = qmp.give_into(set, *to_read) {
-                qmp.take_back(set);
-                return Err(e);
-            }
             // Without a backing file of its own: what lies under it is the node that the snapshot puts there.
             let add = json!({
                 "driver": "qcow2", "node-name": node, "backing": Value::Null, "discard": "unmap",
@@ -56,6 +52,7 @@ impl Disks {
                 return Err(e);
             }
             added.push((node.clone(), set));
+            qmp.give_instead(set, *to_read)?;
             let under = std::mem::replace(top, node.clone());
             actions.push(json!({
                 "type": "blockdev-snapshot", "data": { "node": under, "overlay": node },
