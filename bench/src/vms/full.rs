@@ -46,7 +46,8 @@ fn measure(bench: &mut Bench) -> Result<()> {
         .without("-initrd")
         .without("-append")
         .and("-monitor", format!("unix:{},server=on,wait=off", monitor.display()));
-    let (mut own, mut logins, mut bare) = (Sample::default(), Sample::default(), Sample::default());
+    let (mut own, mut logins, mut stock) =
+        (Sample::default(), Sample::default(), Sample::default());
     for round in 0..=bench.scale.full_boots {
         let before = ground.console("full").map_or(0, |said| said.matches(LOGIN).count());
         let began = Instant::now();
@@ -66,15 +67,15 @@ fn measure(bench: &mut Bench) -> Result<()> {
         if round > 0 {
             own.push(ready);
             logins.push(login);
-            bare.push(up);
+            stock.push(up);
         }
     }
-    for (peer, sample) in [("stead", &own), ("untuned", &bare)] {
+    for (peer, sample) in [("stead", &own), ("untuned", &stock)] {
         for (name, percent) in [("p50 ms", 50), ("least ms", 0)] {
             bench.put(peer, name, sample.percentile(percent));
         }
     }
-    for (peer, sample) in [("stead", &logins), ("untuned", &bare)] {
+    for (peer, sample) in [("stead", &logins), ("untuned", &stock)] {
         bench.put(peer, "login p50 ms", sample.percentile(50));
     }
     Ok(())

@@ -129,14 +129,14 @@ pub fn measure(
         let stage = Stage::new()?;
         in_use.add(stage.root());
         let key = metric.page.key;
-        let outcome = Ground::new(&stage, &programs).and_then(|ground| {
+        let outcome = Ground::new(&stage, &programs).map(|ground| {
             let results = std::mem::take(&mut results);
             let mut bench = Bench { ground: &ground, scale, key, results };
             let outcome = (metric.measure)(&mut bench);
             if let Err(e) = outcome {
                 bench.note("stead", e);
             }
-            Ok(bench.results)
+            bench.results
         });
         in_use.remove();
         results = outcome?;

@@ -7,6 +7,7 @@ use crate::peers::ask;
 use crate::report::Page;
 use crate::stage::which;
 use serde_json::json;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -161,7 +162,7 @@ fn initramfs(path: &Path, modules: &Path, tag: &str, megabytes: u64) -> Result<(
     for module in order.lines() {
         let content = std::fs::read(modules.join(module)).context(module)?;
         archive.entry(&format!("lib/{module}"), 0o10_0644, (0, 0), &content);
-        load += &format!("$b insmod /lib/{module}\n");
+        let _ = writeln!(load, "$b insmod /lib/{module}");
     }
     let script = format!(
         "#!/bin/busybox sh\nb=/bin/busybox\n$b mount -t proc proc /proc\n$b mount -t devtmpfs dev /dev\n{load}\

@@ -119,10 +119,10 @@ impl Drop for World {
     }
 }
 
-/// Something that has a number and a word in its memory only, and says both when it is told to.
+/// Something that has a number and a mark in its memory only, and says both when it is told to.
 const COUNTER: &str = "cat >/run/counter <<'E'
-word=$1 n=0
-trap 'echo $word $n >/run/said.new; mv /run/said.new /run/said' USR1
+mark=$1 n=0
+trap 'echo $mark $n >/run/said.new; mv /run/said.new /run/said' USR1
 while :; do n=$((n + 1)); sleep 0.05; done
 E
 setsid sh /run/counter $(tr -dc a-z </dev/urandom | head -c 12) >/dev/null 2>&1 </dev/null & echo $!";
@@ -133,8 +133,8 @@ fn hear(world: &World, name: &str, counter: &str) -> (String, u64) {
         "rm -f /run/said; kill -USR1 {counter} && while ! cat /run/said 2>/dev/null; do sleep 0.02; done"
     );
     let said = world.ask(name, &line);
-    let (word, n) = said.split_once(' ').unwrap();
-    (word.to_owned(), n.parse().unwrap())
+    let (mark, n) = said.split_once(' ').unwrap();
+    (mark.to_owned(), n.parse().unwrap())
 }
 
 fn seconds() -> u64 {
@@ -146,12 +146,12 @@ fn what_runs_goes_on_after_a_restore_with_memory_and_the_clock_is_right() {
     let world = World::warm();
     let wanted = world.running("box");
     let counter = world.ask("box", COUNTER);
-    let (word, before) = hear(&world, "box", &counter);
+    let (mark, before) = hear(&world, "box", &counter);
     world.ask("box", "echo before >/root/file; date -s @1000000000");
     assert_eq!(world.keep("box", "then").unwrap(), Consistency::Memory);
     assert_eq!(block(world.engine().snapshots("box")).unwrap()[0].consistency, Consistency::Memory);
     // It went on by itself.
-    assert_eq!(hear(&world, "box", &counter).0, word);
+    assert_eq!(hear(&world, "box", &counter).0, mark);
     world.ask("box", &format!("kill -9 {counter}; echo after >/root/file; sync"));
     for _ in 0..2 {
         world.stop("box");
@@ -159,7 +159,7 @@ fn what_runs_goes_on_after_a_restore_with_memory_and_the_clock_is_right() {
         let said = world.start(&wanted);
         assert_eq!(said.count("boots"), 0, "{}", said.all());
         let (again, after) = hear(&world, "box", &counter);
-        assert_eq!(again, word);
+        assert_eq!(again, mark);
         assert!(after >= before);
         assert_eq!(world.ask("box", "cat /root/file"), "before");
         let (least, now, most) =
@@ -181,7 +181,7 @@ fn a_clone_from_memory_goes_on_as_another_machine_beside_the_first() {
     let world = World::warm();
     world.running("one");
     let counter = world.ask("one", COUNTER);
-    let (word, _) = hear(&world, "one", &counter);
+    let (mark, _) = hear(&world, "one", &counter);
     world.keep("one", "then").unwrap();
     let two = world.bench.wanted("two");
     block(world.engine().clone_machine("one", Some("then"), &two, &Steps::none())).unwrap();
@@ -190,7 +190,7 @@ fn a_clone_from_memory_goes_on_as_another_machine_beside_the_first() {
     let said = world.start(&two);
     assert_eq!(said.count("boots"), 0, "{}", said.all());
     for name in ["one", "two"] {
-        assert_eq!(hear(&world, name, &counter).0, word, "{name}");
+        assert_eq!(hear(&world, name, &counter).0, mark, "{name}");
         let wanted = world.bench.wanted(name);
         let is = world.ask(name, "hostname; cat /etc/hostname /etc/machine-id");
         assert_eq!(is, format!("{name}\n{name}\n{}", wanted.id));

@@ -121,8 +121,7 @@ impl Qmp {
     /// # Errors
     /// As [`Qmp::ask`].
     pub fn give_instead(&mut self, set: u64, file: BorrowedFd<'_>) -> Result<(), QmpError> {
-        let added =
-            self.ask_with("add-fd", &json!({ "fdset-id": set }), &[file], PATIENCE)?;
+        let added = self.ask_with("add-fd", &json!({ "fdset-id": set }), &[file], PATIENCE)?;
         let sets = self.ask("query-fdsets", &Value::Null)?;
         let ours = sets.as_array().into_iter().flatten().find(|of| of["fdset-id"] == set);
         let fds = ours.and_then(|of| of["fds"].as_array()).into_iter().flatten();

@@ -140,7 +140,7 @@ pub fn resize_partition(
     start: u64,
     length: u64,
 ) -> io::Result<()> {
-    /// BLKPG, and what of it: BLKPG_RESIZE_PARTITION.
+    /// BLKPG, and what of it: `BLKPG_RESIZE_PARTITION`.
     const CHANGE: libc::Ioctl = 0x1269;
     const RESIZE: i32 = 3;
     #[repr(C)]

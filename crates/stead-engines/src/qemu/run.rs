@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::process::Command;
 use stead_machine::engine::{Console, Exec, Result};
-use stead_machine::model::{Change, Wanted};
+use stead_machine::model::Wanted;
 use stead_machine::{EngineError, Steps};
 use stead_vm::client;
 use stead_vm::spec::{self, Vm};
@@ -70,7 +70,7 @@ impl Core {
         for note in &ground.notes {
             steps.note(note);
         }
-        let mut vm = vm::describe(self, wanted, disks, &ground, reseed)?;
+        let mut vm = vm::describe(self, wanted, disks, &ground, reseed);
         if ground.guest.is_none() {
             self.bring_agent(wanted, &mut vm, steps)?;
         }
@@ -218,10 +218,5 @@ impl Core {
         self.made(name)?;
         let socket = self.keeper(name)?.join(stead_vm::files::CONSOLE);
         Ok(Console { socket, log: self.console(name).join(vm::CONSOLE) })
-    }
-
-    /// What a machine changed against its base.
-    pub fn diff(&self, _: &str) -> Result<Vec<Change>> {
-        Err(EngineError::Cannot { what: "diff", why: super::NO_DIFF.into() })
     }
 }

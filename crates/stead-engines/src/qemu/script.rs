@@ -24,7 +24,7 @@ impl Core {
         let made = self.made(name)?;
         let wanted = &made.wanted;
         let ground = self.on_what(wanted, &Steps::none())?;
-        let mut vm = vm::describe(self, wanted, &self.disks(name)?, &ground, made.reseed)?;
+        let mut vm = vm::describe(self, wanted, &self.disks(name)?, &ground, made.reseed);
         for (real, share) in self.shared(wanted)?.into_iter().zip(&mut vm.shares) {
             share.path = real;
             share.by = ShareBy::NineP;
@@ -97,15 +97,15 @@ fn write(wanted: &Wanted, vm: &Vm, leads: &Leads) -> Result<String> {
     let mut args = args::by_hand(vm, leads.screen).into_iter();
     while let Some(option) = args.next() {
         let option = option.to_string_lossy().into_owned();
-        if !matches!(option.as_str(), "-nodefaults" | "-no-user-config") {
+        if matches!(option.as_str(), "-nodefaults" | "-no-user-config") {
+            let _ = write!(command, " \\\n  {option}");
+        } else {
             let value = args.next().unwrap_or_default();
             let value = match option.as_str() {
                 "-initrd" => "\"$own/initramfs\"".to_owned(),
                 _ => quoted(&text(Path::new(&value))?),
             };
             let _ = write!(command, " \\\n  {option} {value}");
-        } else {
-            let _ = write!(command, " \\\n  {option}");
         }
     }
     if vm.mac.is_some() {
@@ -133,15 +133,12 @@ fn fill(text: &str, values: &[(&str, &str)]) -> String {
     while let Some(at) = rest.find('@') {
         filled.push_str(&rest[..at]);
         rest = &rest[at..];
-        match values.iter().find(|(name, _)| rest.starts_with(name)) {
-            Some((name, value)) => {
-                filled.push_str(value);
-                rest = &rest[name.len()..];
-            }
-            None => {
-                filled.push('@');
-                rest = &rest[1..];
-            }
+        if let Some((name, value)) = values.iter().find(|(name, _)| rest.starts_with(name)) {
+            filled.push_str(value);
+            rest = &rest[name.len()..];
+        } else {
+            filled.push('@');
+            rest = &rest[1..];
         }
     }
     filled + rest

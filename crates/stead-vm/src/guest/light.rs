@@ -58,6 +58,7 @@ fn config() -> Option<Config> {
     serde_json::from_slice(&std::fs::read(CONFIG).ok()?).ok()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the other programs that are kept may not be there")]
 fn agent() -> Result<Command> {
     let mut agent = Command::new(SELF);
     agent.arg(AGENT).env_clear();

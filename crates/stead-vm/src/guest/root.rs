@@ -87,18 +87,16 @@ pub fn put_persist(persist: &Persist, new: BorrowedFd<'_>, arrivals: &Arrivals) 
 /// Puts a file of the disk that is kept into the place of the root's, which it is a copy of at first.
 fn put_file(path: &Path, target: &OwnedFd, disk: BorrowedFd<'_>) -> Result<()> {
     let tried = || format!("{} on the disk that is kept", path.display());
-    let source = match place::file(disk, path) {
-        Some(source) => source,
-        None => {
-            let parent =
-                place::folder(disk, path.parent().unwrap_or(Path::new("/")), 0o755, false)?;
-            let copy = Path::new(&place::by_fd(&parent)).join(path.file_name().unwrap_or_default());
-            let about = std::fs::metadata(place::by_fd(target)).tried(tried)?;
-            std::fs::copy(place::by_fd(target), &copy).tried(tried)?;
-            std::os::unix::fs::chown(&copy, Some(about.uid()), Some(about.gid())).tried(tried)?;
-            place::file(disk, path)
-                .ok_or_else(|| VmError::refused(format!("{}: it is no file", tried())))?
-        }
+    let source = if let Some(source) = place::file(disk, path) {
+        source
+    } else {
+        let parent = place::folder(disk, path.parent().unwrap_or(Path::new("/")), 0o755, false)?;
+        let copy = Path::new(&place::by_fd(&parent)).join(path.file_name().unwrap_or_default());
+        let about = std::fs::metadata(place::by_fd(target)).tried(tried)?;
+        std::fs::copy(place::by_fd(target), &copy).tried(tried)?;
+        std::os::unix::fs::chown(&copy, Some(about.uid()), Some(about.gid())).tried(tried)?;
+        place::file(disk, path)
+            .ok_or_else(|| VmError::refused(format!("{}: it is no file", tried())))?
     };
     mount_bind(place::by_fd(&source), place::by_fd(target)).tried(tried)
 }

@@ -9,6 +9,7 @@ use crate::common::vms::light;
 use crate::network::{CONNECT, Internet, NAMES};
 use crate::probe::probe;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::process::{Child, Stdio};
 
 /// Answers on one port, wherever it is run.
@@ -109,7 +110,8 @@ fn root_in_a_guest_reaches_what_its_machine_may_and_nothing_else() {
     let (own, free, stranger, peer) = (address("a"), address("free"), address("s"), address("p"));
 
     let names = NAMES.replace("import ssl\n", "");
-    let names = format!("{CONNECT}{names}{HELLO}\ntell_all('good.test', 'bad.test', '203.0.113.10')\n");
+    let names =
+        format!("{CONNECT}{names}{HELLO}\ntell_all('good.test', 'bad.test', '203.0.113.10')\n");
     let told = probe(&world, "free", &names);
     for name in ["dns bad.test", "http bad.test", "host header", "sni", "raw 22", "raw 8080"] {
         told.worked(name);
@@ -119,7 +121,9 @@ fn root_in_a_guest_reaches_what_its_machine_may_and_nothing_else() {
     }
     let good = ["dns good.test", "http good.test", "tls good.test"];
     let told = probe(&world, "a", &names);
-    good.iter().for_each(|name| told.worked(name));
+    for name in good {
+        told.worked(name);
+    }
     told.nothing_else_worked(&good);
 
     // This host by each of its addresses, the gateway, others' machines.
@@ -221,7 +225,6 @@ fn shares_are_what_they_were_given_as_whatever_root_in_a_guest_does() {
     assert_eq!(std::fs::read_to_string(ro.join("file")).unwrap(), "as it was");
     assert_eq!(std::fs::read_dir(&ro).unwrap().count(), 4);
     let about = std::fs::metadata(ro.join("file")).unwrap();
-    use std::os::unix::fs::MetadataExt;
     assert_eq!((about.mode() & 0o7777, about.nlink()), (0o644, 1));
     assert!(about.mtime() > 1_000_000_000);
 
@@ -238,7 +241,6 @@ fn shares_are_what_they_were_given_as_whatever_root_in_a_guest_does() {
     world.sh("a", "cp /usr/bin/id /mnt/host-rw/work/id; chmod 4755 /mnt/host-rw/work/id; mknod /mnt/host-rw/work/disk b 254 0; mknod /mnt/host-rw/work/mem c 1 1");
     for name in ["disk", "mem"] {
         let there = std::fs::symlink_metadata(rw.join(name));
-        use std::os::unix::fs::FileTypeExt;
         assert!(
             there.is_ok_and(|there| {
                 !there.file_type().is_block_device() && !there.file_type().is_char_device()

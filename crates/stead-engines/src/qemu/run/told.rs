@@ -17,14 +17,18 @@ impl Core {
     /// Every machine of this engine.
     pub fn observe(&self) -> Result<Vec<Observed>> {
         let mut all = self.ground().observe()?;
-        all.iter_mut().for_each(|seen| self.add_notes(seen));
+        for seen in &mut all {
+            self.add_notes(seen);
+        }
         Ok(all)
     }
 
     /// One machine.
     pub fn look(&self, name: &str) -> Result<Option<Observed>> {
         let mut seen = self.ground().look(name)?;
-        seen.iter_mut().for_each(|seen| self.add_notes(seen));
+        if let Some(seen) = &mut seen {
+            self.add_notes(seen);
+        }
         Ok(seen)
     }
 

@@ -6,7 +6,6 @@ use super::super::ground::OnWhat;
 use std::path::{Path, PathBuf};
 use stead_box::net::{GATEWAY, NAME_SERVER};
 use stead_file::declared::{Guest, Qemu};
-use stead_machine::engine::Result;
 use stead_machine::model::Wanted;
 use stead_machine::vm::share;
 use stead_vm::guest::config::{self, Config};
@@ -20,13 +19,7 @@ pub const CONSOLE: &str = "console.log";
 pub const ENDED: &str = "ended.json";
 
 /// The machine as its keeper is to run it.
-pub fn describe(
-    core: &Core,
-    wanted: &Wanted,
-    disks: &[Disk],
-    on: &OnWhat,
-    reseed: bool,
-) -> Result<Vm> {
+pub fn describe(core: &Core, wanted: &Wanted, disks: &[Disk], on: &OnWhat, reseed: bool) -> Vm {
     let declared = &wanted.declared;
     let shares: Vec<spec::Share> = declared
         .shares
@@ -103,7 +96,7 @@ pub fn describe(
         strip: reseed,
         ..Config::default()
     };
-    Ok(Vm {
+    Vm {
         name: wanted.name.clone(),
         qemu: on.qemu.clone(),
         arch: on.arch,
@@ -137,7 +130,7 @@ pub fn describe(
             Screen { width, height }
         }),
         audio: on.audio.clone(),
-    })
+    }
 }
 
 /// How many processors a guest sees: enough to use its share.
