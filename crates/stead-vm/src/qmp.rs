@@ -115,6 +115,23 @@ impl Qmp {
         Ok((set, format!("/dev/fdset/{set}")))
     }
 
+    /// Has QEMU open a file that it was given to be written from now on only by this descriptor, which can only be read.
+    /// Whatever it has opened stays open. What it forgets keeps no lock.
+    ///
+    /// # Errors
+    /// As [`Qmp::ask`].
+    pub fn give_instead(&mut self, set: u64, file: BorrowedFd<'_>) -> Result<(), QmpError> {
+        let added =
+            self.ask_with("add-fd", &json!({ "fdset-id": set }), &[file], PATIENCE)?;
+        let sets = self.ask("query-fdsets", &Value::Null)?;
+        let ours = sets.as_array().into_iter().flatten().find(|of| of["fdset-id"] == set);
+        let fds = ours.and_then(|of| of["fds"].as_array()).into_iter().flatten();
+        for fd in fds.map(|of| &of["fd"]).filter(|fd| **fd != added["fd"]) {
+            self.ask("remove-fd", &json!({ "fdset-id": set, "fd": fd }))?;
+        }
+        Ok(())
+    }
+
     /// Has QEMU forget a file once it does not use it any more.
     pub fn take_back(&mut self, set: u64) {
         let _ = self.ask("remove-fd", &json!({ "fdset-id": set }));

@@ -97,7 +97,8 @@ fn put_programs(config: &Config) -> Result<()> {
         let to = format!("{PROGRAMS}/{name}");
         let tried = || format!("putting {to} into the machine");
         match config.guest {
-            // They are in memory already, and nobody takes a light guest's mounts away.
+            // They are in memory already, and nobody takes a light guest's mounts away. The files that are mounted stay where
+            // they are, or the programs would take themselves for deleted.
             Guest::Light => {
                 std::fs::File::create(&to).tried(tried)?;
                 rustix::mount::mount_bind(from, &to).tried(tried)?;
@@ -105,6 +106,7 @@ fn put_programs(config: &Config) -> Result<()> {
             Guest::Full => {
                 std::fs::copy(from, &to)
                     .and_then(|_| std::fs::set_permissions(&to, PermissionsExt::from_mode(0o755)))
+                    .and_then(|()| std::fs::remove_file(from))
                     .tried(tried)?;
             }
         }

@@ -11,6 +11,7 @@ pub mod config;
 mod forward;
 mod freeze;
 mod full;
+mod gpt;
 mod identity;
 pub mod init;
 mod kernel;

@@ -3,7 +3,7 @@
 use crate::failure::{Result, Tried, VmError};
 use crate::guest::arrivals::Arrivals;
 use crate::guest::config::{Guest, Persist, Root};
-use crate::guest::{ENCLOSED, PERSIST, place};
+use crate::guest::{ENCLOSED, PERSIST, gpt, place};
 use crate::sys;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
@@ -25,6 +25,9 @@ pub fn put(root: &Root, arrivals: &Arrivals) -> Result<()> {
     place::make(NEW)?;
     let device = find(&root.device, arrivals)?;
     let Some(memory) = root.memory else {
+        if root.grow {
+            gpt::grow(&device)?;
+        }
         mount_device(&device, NEW, &root.fstype, MountFlags::NOATIME, "")?;
         return if root.grow { grow(&device, NEW) } else { Ok(()) };
     };

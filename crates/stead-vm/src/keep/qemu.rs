@@ -378,15 +378,15 @@ impl<'a> Keeper<'a> {
         let done = match request {
             Request::Status => Ok(()),
             Request::Snapshot { disks, memory }
-                if files.len() == disks.len() + usize::from(*memory) =>
+                if files.len() == 2 * disks.len() + usize::from(*memory) =>
             {
-                let overlays: Vec<_> =
-                    disks.iter().map(String::as_str).zip(files.iter().map(AsFd::as_fd)).collect();
+                let each = files.chunks_exact(2).map(|file| [file[0].as_fd(), file[1].as_fd()]);
+                let overlays: Vec<_> = disks.iter().map(String::as_str).zip(each).collect();
                 let memory = memory.then(|| files.last().map(AsFd::as_fd)).flatten();
                 self.snapshot(&overlays, memory)
             }
             Request::Snapshot { .. } => {
-                Err(disks::refused("a snapshot", "not a file for each disk"))
+                Err(disks::refused("a snapshot", "not two files for each disk"))
             }
             Request::Balloon(bytes) => self.balloon(*bytes),
         };
@@ -406,7 +406,7 @@ impl<'a> Keeper<'a> {
 
     fn snapshot(
         &mut self,
-        overlays: &[(&str, BorrowedFd<'_>)],
+        overlays: &[(&str, [BorrowedFd<'_>; 2])],
         memory: Option<BorrowedFd<'_>>,
     ) -> Result<(), QmpError> {
         let Some(memory) = memory else {

@@ -21,6 +21,7 @@ impl SmallDisk {
         }
         let mut keeper = command
             .args(["--mount", "sh", "-c", &script])
+            .current_dir(world.home())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -43,7 +44,7 @@ impl SmallDisk {
     /// The command to run programs behind.
     pub fn within(&self) -> Vec<String> {
         let target = self.keeper.id().to_string();
-        let words = ["nsenter", "--mount", "--preserve-credentials", "--target", &target];
+        let words = ["nsenter", "--mount", "--wd", "--preserve-credentials", "--target", &target];
         words.map(String::from).to_vec()
     }
 }

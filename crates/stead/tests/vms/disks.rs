@@ -13,8 +13,7 @@ fn a_machine_stands_still_while_the_hosts_disk_is_full_and_loses_nothing() {
     }
     world.use_disk_of("160m");
     let data = world.places().data;
-    world.declare(&light("a", ""));
-    world.ok(&["apply", "--yes"]);
+    world.apply(&light("a", ""));
     world.sh_ok("a", "echo precious > /root/data; sync");
     let ballast = data.join("ballast");
     let room = |left: u32| {
@@ -60,8 +59,8 @@ fn a_guest_that_fills_its_own_disk_goes_on() {
     world.apply(&light("a", "disk = \"1GiB\""));
     let filled = world.sh_ok(
         "a",
-        "echo precious > /root/data; sync; free=$(df --output=avail -k / | tail -1); fallocate -l $((free - 2048))k /root/full; \
-         head -c 8000000 /dev/urandom > /root/more 2>&1; echo $?; df --output=avail -k / | tail -1",
+        "echo precious > /root/data; sync; free=$(($(stat -f -c '%f * %S / 1024' /))); fallocate -l $((free - 2048))k /root/full; \
+         head -c 8000000 /dev/urandom > /root/more 2>/dev/null && sync /root/more; echo $?; df --output=avail -k / | tail -1",
     );
     assert_eq!(filled.split_whitespace().collect::<Vec<_>>(), ["1", "0"]);
     assert_eq!(world.sh_ok("a", "echo well; cat /root/data"), "well\nprecious\n");

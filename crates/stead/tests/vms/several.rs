@@ -47,6 +47,13 @@ fn five_at_once_are_five_and_the_end_of_one_is_only_its_own() {
     }
     assert_eq!(world.sh("copy", "test ! -e /etc/ssh/ssh_host_ed25519_key").status, 0);
     assert_eq!(identity(&world, "one"), original);
+    // The second time, what is frozen is what was put on while it ran.
+    world.sh_ok("one", "echo later > /root/later; sync");
+    world.ok(&["clone", "one", "second"]);
+    assert_eq!(world.sh("copy", "test ! -e /root/later").status, 0);
+    world.ok(&["up", "second"]);
+    assert_eq!(world.sh_ok("second", "cat /root/data /root/later"), "of-one\nlater\n");
+    world.ok(&["destroy", "--yes", "second"]);
     // What either writes is its own.
     world.sh_ok("copy", "echo of-copy > /root/data; sync");
     assert_eq!(world.sh_ok("one", "cat /root/data"), "of-one\n");
