@@ -56,7 +56,7 @@ fn boot() -> Result<Infallible> {
     identity::write(new.as_fd(), &config)?;
     shares::put(&config.shares, new.as_fd())?;
     net::put(config.net.as_ref(), &arrivals)?;
-    root::enter(new.as_fd(), config.guest)?;
+    root::enter(new.as_fd())?;
     drop((new, arrivals));
     let mut next = match config.guest {
         Guest::Light => {

@@ -2,7 +2,7 @@
 
 use crate::failure::{Result, Tried, VmError};
 use crate::guest::arrivals::Arrivals;
-use crate::guest::config::{Guest, Persist, Root};
+use crate::guest::config::{Persist, Root};
 use crate::guest::{ENCLOSED, PERSIST, gpt, place};
 use crate::sys;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -168,15 +168,13 @@ fn grow(device: &Path, at: &str) -> Result<()> {
 }
 
 /// Makes [`NEW`] the root, with the kernel's file systems, and gives the memory of the first root back.
-pub fn enter(new: BorrowedFd<'_>, guest: Guest) -> Result<()> {
+pub fn enter(new: BorrowedFd<'_>) -> Result<()> {
     for name in ["dev", "proc", "sys", "run"] {
         place::folder(new, Path::new(name), 0o755, false)?;
         let (from, to) = (format!("/{name}"), format!("{NEW}/{name}"));
         mount_move(&from, &to).tried(|| format!("moving {from}"))?;
     }
-    // A program that was removed could not say where it is, so those of a light guest, which go on under other names, stay.
-    let programs = if guest == Guest::Full { &["/init", "/stead-hold"][..] } else { &[] };
-    for path in programs.iter().chain(&["/modules", ENCLOSED]) {
+    for path in ["/modules", ENCLOSED] {
         let _ = std::fs::remove_file(path);
     }
     let _ = std::fs::remove_dir_all("/lib/modules");
