@@ -121,8 +121,7 @@ impl Qmp {
     /// # Errors
     /// As [`Qmp::ask`].
     pub fn give_instead(&mut self, set: u64, file: BorrowedFd<'_>) -> Result<(), QmpError> {
-        let added =
-            self.ask_with("add-fd", &json!({ "fdset-id": set }), &[file], PATIENCE)?;
+        let added = self.ask_with("add-fd", &json!({ "fdset-id": set }), &[file], PATIENCE)?;
         let sets = self.ask("query-fdsets", &Value::Null)?;
         let ours = sets.as_array().into_iter().flatten().find(|of| of["fdset-id"] == set);
         let fds = ours.and_then(|of| of["fds"].as_array()).into_iter().flatten();
@@ -231,8 +230,10 @@ mod tests {
 
     #[test]
     fn an_answer_that_comes_too_late_is_no_answer_to_what_is_asked_next() {
-        let (mut qmp, _events) =
-            other(&["", "{\"return\": {\"status\": \"late\"}}\n{\"return\": {\"status\": \"now\"}}"]);
+        let (mut qmp, _events) = other(&[
+            "",
+            "{\"return\": {\"status\": \"late\"}}\n{\"return\": {\"status\": \"now\"}}",
+        ]);
         let silent = qmp.ask_within("query-status", Duration::ZERO);
         assert!(matches!(silent, Err(QmpError::Silent(_))), "{silent:?}");
         assert_eq!(qmp.ask("query-status", &Value::Null).unwrap()["status"], "now");

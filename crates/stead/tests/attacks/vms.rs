@@ -90,14 +90,16 @@ fn root_in_a_guest_reaches_what_its_machine_may_and_nothing_else() {
     let Some(internet) = Internet::new(&mut world) else { return };
     world.apply(&format!(
         "[stead.defaults]\ndns = [\"9.9.9.9\"]\n{}{}[machines.s]\n[machines.p]\nnetwork = \"together\"\n\
-         [networks.together]\negress = {{ allow = [\"good.test\", \"*.allowed.test\"] }}\n",
+         [networks.together]\npeers = true\negress = {{ allow = [\"good.test\", \"*.allowed.test\"] }}\n",
         light("a", "network = \"together\""),
         light("free", "host_ports = [7001]"),
     ));
     // On this host, in a sandbox that is a stranger, and in one that is a peer of `a`.
     let host = python(&world, &["python3"], 7001);
     let stead = world.programs().join("stead").to_str().unwrap().to_owned();
-    let inside = |machine: &'static str| [stead.clone(), "exec".into(), machine.into(), "--".into(), "python3".into()];
+    let inside = |machine: &'static str| {
+        [stead.clone(), "exec".into(), machine.into(), "--".into(), "python3".into()]
+    };
     let listens = |machine| {
         let words = inside(machine);
         python(&world, &words.each_ref().map(String::as_str), 7002)
@@ -107,7 +109,8 @@ fn root_in_a_guest_reaches_what_its_machine_may_and_nothing_else() {
     let (own, free, stranger, peer) = (address("a"), address("free"), address("s"), address("p"));
 
     let names = NAMES.replace("import ssl\n", "");
-    let names = format!("{CONNECT}{names}{HELLO}\ntell_all('good.test', 'bad.test', '203.0.113.10')\n");
+    let names =
+        format!("{CONNECT}{names}{HELLO}\ntell_all('good.test', 'bad.test', '203.0.113.10')\n");
     let told = probe(&world, "free", &names);
     for name in ["dns bad.test", "http bad.test", "host header", "sni", "raw 22", "raw 8080"] {
         told.worked(name);
@@ -122,8 +125,18 @@ fn root_in_a_guest_reaches_what_its_machine_may_and_nothing_else() {
 
     // This host by each of its addresses, the gateway, others' machines.
     let places = [
-        "127.0.0.1", "127.1.2.3", "0.0.0.0", "localhost", "::1", "192.0.2.1", "10.90.255.254",
-        "10.0.2.2", "::ffff:192.0.2.1", "fe80::1%eth0", "2001:db8::1", "ff02::1%eth0",
+        "127.0.0.1",
+        "127.1.2.3",
+        "0.0.0.0",
+        "localhost",
+        "::1",
+        "192.0.2.1",
+        "10.90.255.254",
+        "10.0.2.2",
+        "::ffff:192.0.2.1",
+        "fe80::1%eth0",
+        "2001:db8::1",
+        "ff02::1%eth0",
     ];
     let script = format!(
         "{CONNECT}\nPATIENCE = 5\nfor place in {places:?}:\n\
@@ -139,7 +152,8 @@ fn root_in_a_guest_reaches_what_its_machine_may_and_nothing_else() {
     let itself = [free.as_str()];
     told.worked(&free);
     told.nothing_else_worked(
-        &[&itself[..], &["127.0.0.1 7001", "localhost 7001", "127.1.2.3 7001", "0.0.0.0 7001"]].concat(),
+        &[&itself[..], &["127.0.0.1 7001", "localhost 7001", "127.1.2.3 7001", "0.0.0.0 7001"]]
+            .concat(),
     );
 
     // Frames of its own making: its own address is answered, another's is not, whatever its card says.
@@ -186,7 +200,10 @@ fn shares_are_what_they_were_given_as_whatever_root_in_a_guest_does() {
     world.sh_ok("a", "cd /mnt/host-rw/work && test \"$(cat file)\" = 'as it was' && echo new > made && mkdir d && mv made d/x && ln -s x d/l && sync");
     assert_eq!(std::fs::read_to_string(rw.join("d/x")).unwrap(), "new\n");
     std::fs::write(rw.join("from-here"), "seen").unwrap();
-    assert_eq!(world.sh_ok("a", "cat /mnt/host-rw/work/from-here /mnt/host-ro/papers/file"), "seenas it was");
+    assert_eq!(
+        world.sh_ok("a", "cat /mnt/host-rw/work/from-here /mnt/host-ro/papers/file"),
+        "seenas it was"
+    );
 
     let tag = world.sh_ok("a", "awk '$2 == \"/mnt/host-ro/papers\" { print $1 }' /proc/mounts");
     let tag = tag.trim();
@@ -223,19 +240,26 @@ fn shares_are_what_they_were_given_as_whatever_root_in_a_guest_does() {
     for name in ["disk", "mem"] {
         let there = std::fs::symlink_metadata(rw.join(name));
         use std::os::unix::fs::FileTypeExt;
-        assert!(there.is_ok_and(|there| {
-            !there.file_type().is_block_device() && !there.file_type().is_char_device()
-        }) || !rw.join(name).exists());
+        assert!(
+            there.is_ok_and(|there| {
+                !there.file_type().is_block_device() && !there.file_type().is_char_device()
+            }) || !rw.join(name).exists()
+        );
     }
     let owner = std::fs::metadata(&rw).unwrap().uid();
-    assert_eq!(std::fs::metadata(rw.join("id")).unwrap().uid(), owner, "it is another's than the folder");
+    assert_eq!(
+        std::fs::metadata(rw.join("id")).unwrap().uid(),
+        owner,
+        "it is another's than the folder"
+    );
 
     // The machine's line and its console are root's.
     let closed = "for f in /dev/vport*p* /dev/ttyS0; do setpriv --reuid=65534 --clear-groups sh -c \"exec 3<>$f\" 2>/dev/null && echo open $f; done; \
         ls /dev/vport*p* | wc -l";
     assert_eq!(world.sh_ok("a", closed), "1\n");
     // Root may try: the line is taken, and what else it does to its own agent harms nobody but itself.
-    let said = world.sh("a", "for f in /dev/vport*p*; do (echo '{\"garbage\": true}' > $f) 2>&1; done");
+    let said =
+        world.sh("a", "for f in /dev/vport*p*; do (echo '{\"garbage\": true}' > $f) 2>&1; done");
     assert!(said.out.contains("busy"), "{said:?}");
     assert_eq!(world.sh_ok("a", "echo well"), "well\n");
 }

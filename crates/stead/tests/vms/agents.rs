@@ -1,8 +1,8 @@
 //! The real Claude Code in a guest: its program is a share of the host's, and the model a port of it.
 
 use crate::common::agents::{Agents, KEY, claude_state, node_modules};
-use crate::common::vms::images;
 use crate::common::until;
+use crate::common::vms::images;
 use serde_json::json;
 use std::path::Path;
 use stead_wire::status::{Source, State};
@@ -24,7 +24,8 @@ fn a_turn_in_a_guest_outlives_the_steward_and_its_conversation_the_machine() {
     ));
     let state = claude_state(Path::new("/project")).to_string();
     let put = "cat > /root/.claude.json";
-    let written = agents.stead_with_input(&["exec", "box", "--", "sh", "-c", put], state.as_bytes());
+    let written =
+        agents.stead_with_input(&["exec", "box", "--", "sh", "-c", put], state.as_bytes());
     assert_eq!(written.status, 0, "{written:?}");
     agents.sh_ok("box", "claude --version");
     agents.model.script(&json!([

@@ -59,7 +59,9 @@ fn killed_at_any_time_everything_is_as_it_was_to_be_and_nothing_is_left() {
         std::fs::create_dir(&bin).unwrap();
         for name in ["stead", "stead-hold", "stead-box", "stead-vm"] {
             let (from, to) = (world.programs().join(name), bin.join(name));
-            std::fs::hard_link(&from, &to).or_else(|_| std::fs::copy(&from, &to).map(drop)).unwrap();
+            std::fs::hard_link(&from, &to)
+                .or_else(|_| std::fs::copy(&from, &to).map(drop))
+                .unwrap();
         }
         world.use_programs(&bin);
     }
@@ -71,8 +73,14 @@ fn killed_at_any_time_everything_is_as_it_was_to_be_and_nothing_is_left() {
     world.ok(&["restart", "-m", "a"]);
     let longest = began.elapsed();
     for n in 0..instants {
-        let line = ["up a", "down a", "snapshot create a s", "clone a b", "destroy --yes b", "restart -m a"]
-            [(n % 6) as usize];
+        let line = [
+            "up a",
+            "down a",
+            "snapshot create a s",
+            "clone a b",
+            "destroy --yes b",
+            "restart -m a",
+        ][(n % 6) as usize];
         let victim = ["steward", "qemu-system", "stead-vm", "stead-box"][chance.below(4) as usize];
         match line {
             "up a" => drop(world.ok(&["down", "a"])),

@@ -26,7 +26,14 @@ fn a_machine_stands_still_while_the_hosts_disk_is_full_and_loses_nothing() {
     room(4096);
     let mut writes = world.stead_command();
     // Random, so that no two blocks are alike, and counted, so that none is missing.
-    writes.args(["exec", "a", "--", "sh", "-c", "head -c 24000000 /dev/urandom > /root/new && sync && sha256sum < /root/new"]);
+    writes.args([
+        "exec",
+        "a",
+        "--",
+        "sh",
+        "-c",
+        "head -c 24000000 /dev/urandom > /root/new && sync && sha256sum < /root/new",
+    ]);
     let writes = writes.stdout(std::process::Stdio::piped()).spawn().unwrap();
     until("that it stands still", || {
         world.machine("a")["notes"].to_string().contains("disk of this host is full").then_some(())
@@ -38,7 +45,10 @@ fn a_machine_stands_still_while_the_hosts_disk_is_full_and_loses_nothing() {
     let sum = String::from_utf8(output.stdout).unwrap();
     until("that it is told no more", || world.machine("a")["notes"].is_null().then_some(()));
     world.ok(&["restart", "-m", "a"]);
-    assert_eq!(world.sh_ok("a", "sha256sum < /root/new; cat /root/data"), format!("{sum}precious\n"));
+    assert_eq!(
+        world.sh_ok("a", "sha256sum < /root/new; cat /root/data"),
+        format!("{sum}precious\n")
+    );
     world.ok(&["destroy", "--yes", "a"]);
 }
 
@@ -56,7 +66,10 @@ fn a_guest_that_fills_its_own_disk_goes_on() {
     assert_eq!(world.sh_ok("a", "echo well; cat /root/data"), "well\nprecious\n");
     // It can be stopped, started and freed as it is.
     world.ok(&["restart", "-m", "a"]);
-    assert_eq!(world.sh_ok("a", "rm /root/full /root/more; echo more >> /root/data; sync; cat /root/data"), "precious\nmore\n");
+    assert_eq!(
+        world.sh_ok("a", "rm /root/full /root/more; echo more >> /root/data; sync; cat /root/data"),
+        "precious\nmore\n"
+    );
 }
 
 #[test]
@@ -91,7 +104,8 @@ fn what_machines_are_made_on_is_written_by_nobody_and_a_change_is_seen() {
     drop(file);
     let said = world.stead(&["up", "a"]);
     assert_eq!(said.status, 1, "{said:?}");
-    let lines: Vec<_> = said.err.lines().filter(|line| line.contains("somebody wrote to")).collect();
+    let lines: Vec<_> =
+        said.err.lines().filter(|line| line.contains("somebody wrote to")).collect();
     assert_eq!(lines.len(), 1, "{said:?}");
     assert_eq!(world.machine("a")["phase"], "stopped");
 }

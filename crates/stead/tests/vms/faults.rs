@@ -76,7 +76,14 @@ fn a_guest_that_floods_its_console_and_its_line_harms_nobody() {
     let world = World::of_vms();
     world.apply(&light("a", ""));
     let mut flood = world.stead_command();
-    flood.args(["exec", "a", "--", "sh", "-c", "yes console-console-console > /dev/ttyS0 & cat /dev/zero"]);
+    flood.args([
+        "exec",
+        "a",
+        "--",
+        "sh",
+        "-c",
+        "yes console-console-console > /dev/ttyS0 & cat /dev/zero",
+    ]);
     let mut flood = flood.stdout(std::process::Stdio::piped()).spawn().unwrap();
     // Somebody takes a little of it and then stands still; others are answered all the same.
     let mut some = vec![0; 1 << 20];

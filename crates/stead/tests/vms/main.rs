@@ -10,5 +10,5 @@ mod agents;
 mod cut_short;
 mod disks;
 mod faults;
-mod several;
 mod sessions;
+mod several;

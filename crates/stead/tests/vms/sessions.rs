@@ -8,7 +8,16 @@ fn a_session_in_a_guest_outlives_the_steward_and_comes_back_with_its_machine() {
     let world = World::of_vms();
     world.apply(&light("a", ""));
     let terminal = world.terminal(&[
-        "run", "-m", "a", "-n", "work", "--restart", "always", "--", "bash", "--norc",
+        "run",
+        "-m",
+        "a",
+        "-n",
+        "work",
+        "--restart",
+        "always",
+        "--",
+        "bash",
+        "--norc",
     ]);
     terminal.wait_for("#");
     terminal.line("printf '\\e[1;31mred\\e[0m\\n\\e[4mlines\\e[0m a%sb on %s\\n' 1234 $HOSTNAME");

@@ -66,7 +66,8 @@ fn five_at_once_are_five_and_the_end_of_one_is_only_its_own() {
     assert_eq!(identity(&world, "two")[2], before[1][2]);
     let kept = world.ok(&["snapshot", "ls", "two", "--json"]);
     let kept: Vec<serde_json::Value> = serde_json::from_str(&kept).unwrap();
-    let automatic = kept.iter().find(|snapshot| snapshot["automatic"] == true).expect("what was there");
+    let automatic =
+        kept.iter().find(|snapshot| snapshot["automatic"] == true).expect("what was there");
     world.ok(&["snapshot", "restore", "two", automatic["name"].as_str().unwrap()]);
     assert_eq!(world.sh_ok("two", "hostname; cat /root/data"), "two\nof-two\n");
     assert_eq!(world.machine("copy")["phase"], "stopped");
