@@ -131,7 +131,7 @@ fn write(file: &Path, script: &str, force: bool) -> Result<(), Failure> {
         .help("--force writes over it, -o FILE writes another"));
     }
     let mut options = fs::OpenOptions::new();
-    let opened = options.write(true).create(true).truncate(true).mode(0o755).open(file);
+    let opened = options.write(true).create(true).truncate(true).mode(0o700).open(file);
     opened.and_then(|mut opened| opened.write_all(script.as_bytes())).map_err(|e| {
         Failure::failed(format!("cannot write {}: {e}", file.display()))
             .help("-o FILE writes it elsewhere, -o - prints it")

@@ -91,7 +91,7 @@ fn root_in_a_guest_reaches_what_its_machine_may_and_nothing_else() {
     let Some(internet) = Internet::new(&mut world) else { return };
     world.apply(&format!(
         "[stead.defaults]\ndns = [\"9.9.9.9\"]\n{}{}[machines.s]\n[machines.p]\nnetwork = \"together\"\n\
-         [networks.together]\negress = {{ allow = [\"good.test\", \"*.allowed.test\"] }}\n",
+         [networks.together]\npeers = true\negress = {{ allow = [\"good.test\", \"*.allowed.test\"] }}\n",
         light("a", "network = \"together\""),
         light("free", "host_ports = [7001]"),
     ));
