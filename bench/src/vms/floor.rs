@@ -236,6 +236,8 @@ impl Archive {
     /// The whole.
     pub fn finish(mut self) -> Vec<u8> {
         self.entry("TRAILER!!!", 0, (0, 0), b"");
+        // Whole pages: QEMU would put it over a microvm's ACPI tables.
+        self.0.resize(self.0.len().next_multiple_of(4096), 0);
         self.0
     }
 }
