@@ -109,6 +109,7 @@ struct Keeper<'a> {
     _shares: Vec<Child>,
     /// Since when the guest is to shut down.
     ending: Option<Instant>,
+    /// Why it was ended in the midst of it all.
     panicked: Option<String>,
     /// When this host was last short of memory, and the guest gave back some.
     squeezed: Option<Instant>,
@@ -118,8 +119,6 @@ struct Keeper<'a> {
     orderly: bool,
     /// QEMU's process.
     qemu: OwnedFd,
-    /// Whether it was killed since it answered nothing.
-    hung: bool,
     /// Whether everything was on disk at the last snapshot.
     quiesced: bool,
     /// Whether it goes on from kept memory, or has an init of its own: it does not know who it is now.
@@ -215,7 +214,6 @@ impl<'a> Keeper<'a> {
                 room: Room::Enough,
                 orderly: false,
                 qemu,
-                hung: false,
                 quiesced: false,
                 old: vm.resume.is_some() || vm.boot == Boot::Firmware,
             },
@@ -280,7 +278,7 @@ impl<'a> Keeper<'a> {
         if self.ending.is_some_and(|since| since.elapsed() >= GRACE) {
             // It was asked and does not end.
             if let Err(QmpError::Silent(_)) = self.qmp.ask_within("quit", QUIT) {
-                self.hung = true;
+                self.panicked = Some("QEMU hung, and was killed".into());
                 let _ = pidfd_send_signal(&self.qemu, Signal::KILL);
             }
         } else if self.room == Room::None {
@@ -359,8 +357,6 @@ impl<'a> Keeper<'a> {
     fn ended(&self, status: ExitStatus) -> Ended {
         let why = if let Some(why) = &self.panicked {
             why.clone()
-        } else if self.hung {
-            "QEMU hung, and was killed".into()
         } else if let Some(signal) = status.signal() {
             format!("QEMU was killed by signal {signal}")
         } else if !status.success() {

@@ -135,7 +135,6 @@ fn root_in_a_guest_reaches_what_its_machine_may_and_nothing_else() {
         "::1",
         "192.0.2.1",
         "10.90.255.254",
-        "10.0.2.2",
         "::ffff:192.0.2.1",
         "fe80::1%eth0",
         "2001:db8::1",
@@ -152,12 +151,15 @@ fn root_in_a_guest_reaches_what_its_machine_may_and_nothing_else() {
     told.nothing_else_worked(&["peer", &peer]);
     let told = probe(&world, "free", &script);
     told.worked("127.0.0.1 7001");
-    let itself = [free.as_str()];
-    told.worked(&free);
-    told.nothing_else_worked(
-        &[&itself[..], &["127.0.0.1 7001", "localhost 7001", "127.1.2.3 7001", "0.0.0.0 7001"]]
-            .concat(),
-    );
+    // What was given to it: on its loopback, and so at the gateway, which leads there.
+    told.nothing_else_worked(&[
+        &free,
+        "127.0.0.1 7001",
+        "localhost 7001",
+        "127.1.2.3 7001",
+        "0.0.0.0 7001",
+        "10.90.255.254 7001",
+    ]);
 
     // Frames of its own making: its own address is answered, another's is not, whatever its card says.
     for (machine, own) in [("a", &own), ("free", &free)] {
@@ -165,14 +167,7 @@ fn root_in_a_guest_reaches_what_its_machine_may_and_nothing_else() {
             "ADDRESS = '{own}'\n{FRAMES}\n\
              attempt('own', lambda: asked('{own}', '203.0.113.10', 443, 40001, 20))\n\
              for n, source in enumerate(['{peer}', '{stranger}', '192.0.2.1', '127.0.0.1', '203.0.113.10', '0.0.0.0', '10.90.255.254']):\n\
-             \x20   attempt('spoofed ' + source, lambda: asked(source, '203.0.113.10', 443, 41000 + n))\n\
-             for n, target in enumerate(['127.0.0.1', '192.0.2.1', '10.90.255.254', '{stranger}']):\n\
-             \x20   attempt('to ' + target, lambda: connect_and_hear(target, 42000 + n))\n"
-        )
-        .replace("connect_and_hear(target, ", "heard('OWN', target, ").replace("OWN", own);
-        let script = script.replace(
-            "attempt('own'",
-            "def heard(source, target, ours):\n    s = socket.create_connection((target, 7001), 5, (source, ours)); s.settimeout(5)\n    if not s.recv(10): raise OSError(errno.ECONNRESET, 'closed')\nattempt('own'",
+             \x20   attempt('spoofed ' + source, lambda: asked(source, '203.0.113.10', 443, 41000 + n))\n"
         );
         let told = probe(&world, machine, &script);
         told.worked("own");
