@@ -2,6 +2,7 @@
 CACHE := $(or $(STEAD_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/stead-dev)
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 export STEAD_NODE_MODULES ?= $(CACHE)/npm/node_modules
+export STEAD_TEST_IMAGES ?= $(CACHE)/images
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 RELEASE := $(CARGO_TARGET_DIR)/$(HOST)/release
 PREFIX ?= $(HOME)/.local
@@ -24,6 +25,7 @@ install: build ## the programs, man pages and completions below PREFIX
 test-deps: ## what the tests need: Debian packages, agents, the reference terminal
 	@scripts/deps-build.sh
 	@scripts/deps-test.sh $(CACHE)
+	@scripts/deps-qemu.sh $(CACHE)
 
 test: test-deps ## every test that is quick enough for each change
 	cargo build --locked --workspace
@@ -31,9 +33,11 @@ test: test-deps ## every test that is quick enough for each change
 	@scripts/fuzz.sh 10
 
 test-long: test-deps ## the survival matrix at 50 instants a row, operations cut short at 300, long fuzzing
+	@scripts/deps-qemu.sh $(CACHE) long
 	cargo build --locked --workspace
 	STEAD_TEST_INSTANTS=50 cargo test --locked -p stead --test survival -- --nocapture
 	STEAD_TEST_INSTANTS=300 cargo test --locked -p stead --test operations -- --nocapture killed_at_any_time
+	STEAD_TEST_INSTANTS=60 cargo test --locked -p stead --test vms -- --nocapture killed_at_any_time
 	@scripts/fuzz.sh 300
 
 check: ## format, lints, documentation, licences
@@ -49,6 +53,8 @@ bench: build ## measure against tmux, shpool, zellij, dtach; bubblewrap and podm
 	@bench/install-peers.sh
 	cargo run --locked --release -p stead-bench -- --stead $(RELEASE)
 	cargo run --locked --release -p stead-bench -- --stead $(RELEASE) --machines
+	@scripts/deps-qemu.sh $(CACHE)
+	PATH="$$PATH:$(CACHE)/peers/bin" cargo run --locked --release -p stead-bench -- --stead $(RELEASE) --vms
 
 fuzz: ## every fuzz target for a minute
 	@scripts/fuzz.sh 60

@@ -18,6 +18,7 @@ mod stage;
 mod sys;
 mod targets;
 mod terminal;
+mod vms;
 
 use clap::Parser;
 use error::{Context, Error, Result};
@@ -52,13 +53,17 @@ struct Arguments {
     /// machine-memory, machine-snapshot, machine-many, machine-net
     #[arg(long, requires = "stead", conflicts_with = "peers")]
     machines: bool,
+    /// Virtual machines beside what they are made of, instead of sessions: vm-boot, vm-full, vm-warm, vm-memory, vm-exec,
+    /// vm-share, vm-states
+    #[arg(long, requires = "stead", conflicts_with_all = ["peers", "machines"])]
+    vms: bool,
     /// The same ways, fewer times: to try out, not to publish
     #[arg(long)]
     quick: bool,
     /// Where to write NAME.md and NAME.json
     #[arg(long, value_name = "DIR", default_value = "bench/results")]
     out: PathBuf,
-    /// The NAME of the results; latest, or machines
+    /// The NAME of the results; latest, machines or vms
     #[arg(long)]
     name: Option<String>,
     /// How the run is said to have been made
@@ -100,7 +105,9 @@ fn main() -> ExitCode {
         }
         std::process::exit(130);
     });
-    let done = if arguments.machines {
+    let done = if arguments.vms {
+        run_vms(&arguments, &in_use)
+    } else if arguments.machines {
         run_machines(&arguments, &in_use)
     } else {
         run(&arguments, &in_use)
@@ -139,6 +146,25 @@ fn run_machines(arguments: &Arguments, in_use: &InUse) -> Result<()> {
     let command = arguments.made_by.clone().unwrap_or_else(command_line);
     let report = Report { set: machines::set(), command, machine, scale, programs, results };
     write(&report, &arguments.out, arguments.name.as_deref().unwrap_or("machines"))
+}
+
+fn run_vms(arguments: &Arguments, in_use: &InUse) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("virtual machines are not measured: making their images needs root");
+        return Ok(());
+    }
+    if stage::which("qemu-system-x86_64").is_none() {
+        eprintln!("virtual machines are not measured: there is no QEMU (scripts/deps-qemu.sh)");
+        return Ok(());
+    }
+    let scale = if arguments.quick { vms::Scale::QUICK } else { vms::Scale::FULL };
+    let mut machine = Machine::look()?;
+    let stead = arguments.stead.as_deref().unwrap_or(Path::new("."));
+    let (results, programs) = vms::measure(&arguments.only, stead, scale, in_use)?;
+    machine.at_end();
+    let command = arguments.made_by.clone().unwrap_or_else(command_line);
+    let report = Report { set: vms::set(), command, machine, scale, programs, results };
+    write(&report, &arguments.out, arguments.name.as_deref().unwrap_or("vms"))
 }
 
 fn run(arguments: &Arguments, in_use: &InUse) -> Result<()> {
@@ -234,12 +260,17 @@ fn chosen_peers(arguments: &Arguments) -> Result<Vec<Box<dyn Peer>>> {
 
 /// Where `install-peers.sh` puts them.
 fn default_peers() -> PathBuf {
+    cache().join("peers/bin")
+}
+
+/// What outlives a run.
+fn cache() -> PathBuf {
     let set = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let cache = set("STEAD_CACHE").or_else(|| {
         let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
         Some(cache.join("stead-dev"))
     });
-    cache.unwrap_or_default().join("peers/bin")
+    cache.unwrap_or_default()
 }
 
 /// This program's own command line, without the folder that it lies in.

@@ -153,6 +153,67 @@ pub const MACHINES: [Target; 14] = [
     target("1,000 machines listed, ms", "machine-many", Own("ls ms"), AtMost(100.0)),
 ];
 
+/// Those of virtual machines.
+pub const VMS: [Target; 12] = [
+    target(
+        "a light guest from start to a command, of the floor's time",
+        "vm-boot",
+        Ratio("p50 ms", "floor"),
+        AtMost(1.3),
+    ),
+    target(
+        "a full guest from start to a command, of the untuned boot's time",
+        "vm-full",
+        Ratio("p50 ms", "untuned"),
+        AtMost(0.5),
+    ),
+    target(
+        "warm start of a light guest, of its boot",
+        "vm-warm",
+        Own("light, warm ÷ booted"),
+        AtMost(0.5),
+    ),
+    target(
+        "warm start of a full guest, of its boot",
+        "vm-warm",
+        Own("full, warm ÷ booted"),
+        AtMost(0.2),
+    ),
+    target(
+        "memory of an idle light guest, of the floor's",
+        "vm-memory",
+        Ratio("all MB", "floor"),
+        AtMost(1.15),
+    ),
+    target("a command by the line, ms", "vm-exec", Own("p50 ms"), AtMost(15.0)).of("stead-vm"),
+    target("a command by the steward, ms", "vm-exec", Own("p50 ms"), AtMost(30.0)),
+    target(
+        "writing to a share, of bare virtiofsd",
+        "vm-share",
+        Ratio("write MB/s", "bare"),
+        AtLeast(0.9),
+    ),
+    target(
+        "reading from a share, of bare virtiofsd",
+        "vm-share",
+        Ratio("read MB/s", "bare"),
+        AtLeast(0.9),
+    ),
+    target(
+        "snapshot, running: large, of a small one",
+        "vm-states",
+        Own("live, large ÷ 1 MB"),
+        AtMost(1.5),
+    ),
+    target(
+        "snapshot, stopped: large, of a small one",
+        "vm-states",
+        Own("snapshot, large ÷ 1 MB"),
+        AtMost(1.5),
+    ),
+    target("clone: large, of a small one", "vm-states", Own("clone, large ÷ 1 MB"), AtMost(1.5)),
+];
+
 /// A target beside what was measured.
 #[derive(serde::Serialize)]
 pub struct Verdict {

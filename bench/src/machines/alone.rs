@@ -66,6 +66,7 @@ impl Alone<'_> {
                 peers: std::collections::BTreeMap::new(),
                 tap: None,
                 agent: None,
+                screen: None,
             }),
             main: None,
             record: None,

@@ -17,11 +17,10 @@ use crate::results::Results;
 use crate::stage::{Stage, which};
 use crate::targets::{self, Target};
 use alone::Alone;
-use ground::{Ground, Programs};
 use podman::Podman;
 use std::path::Path;
 
-pub use ground::end_boxes;
+pub use ground::{Ground, Programs, end_boxes};
 
 /// All rows, in the order of the tables.
 const NAMES: [&str; 8] = [

@@ -158,6 +158,10 @@ pub struct Net {
     /// address: its agent connects to its loopback.
     #[serde(default)]
     pub agent: Option<PathBuf>,
+    /// A unix socket of this host by which the screen of a virtual machine is seen: ports that lead to 0 inside lead there. It
+    /// is asked as the agent is.
+    #[serde(default)]
+    pub screen: Option<PathBuf>,
 }
 
 /// A tap device, `vm0`, in the network namespace of a sandbox: one queue, with the header of virtio and no other. Its

@@ -1,12 +1,13 @@
 //! Images of virtual machines, made of real packages, and booted by a real QEMU that emulates the processor.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use stead_engines::debian::Tools;
 use stead_engines::qemu::image::cpio::Archive;
+use stead_engines::qemu::image::seed::{self, Seed};
 use stead_engines::qemu::image::{
     Arch, Guest, GuestFiles, ImageError, Programs, Request, check, check_with, ensure,
 };
@@ -38,9 +39,11 @@ fn able() -> bool {
 
 const LIGHT: Request = Request { name: "debian/12", guest: Guest::Light, arch: Arch::X86 };
 
+const FULL: Request = Request { guest: Guest::Full, ..LIGHT };
+
 /// An init that does what ours does first, and tells on the console and on the line what it sees.
 const INIT: &str = r#"#!/bin/busybox sh
-PATH=/bin
+PATH=/bin:/sbin:/usr/bin:/usr/sbin
 /bin/busybox --install -s /bin
 mount -t devtmpfs dev /dev; mount -t proc proc /proc; mount -t sysfs sys /sys
 while read -r module; do insmod "$module" || echo "FAILED $module"; done < /modules
@@ -53,6 +56,7 @@ echo "FIRST $(wc -l < /modules) LOADED $(wc -l < /proc/modules)"
 echo "RELEASE $(uname -r) $(ls /root/lib/modules)"
 echo "DEBIAN $(cat /root/etc/debian_version)"
 echo "NETWORK $(ls /sys/class/net)"
+if [ -e /dev/vda2 ]; then chroot /root growpart /dev/vda 2; fi
 chroot /root /sbin/resize2fs /dev/ROOT && echo "SIZE $(df -m /root | tail -n 1 | tr -s ' ' | cut -d ' ' -f 2)"
 chroot /root /sbin/modprobe -a br_netfilter wireguard nft_masq veth overlay && echo MODULES
 chroot /root git --version
@@ -70,6 +74,24 @@ struct Booted {
 impl Booted {
     fn says(&self, text: &str) {
         assert!(self.console.contains(text), "no {text:?} on the console:\n{}", self.console);
+    }
+}
+
+/// Ends a program at the end of a test, and after some minutes at the latest.
+struct Bound(Child);
+
+impl Bound {
+    fn of(program: &Child) -> Self {
+        let end = format!("timeout 300 sh -c 'read _'; kill -KILL {}", program.id());
+        let child = Command::new("sh").args(["-c", &end]).stdin(Stdio::piped()).spawn();
+        Bound(child.unwrap())
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
     }
 }
 
@@ -116,6 +138,9 @@ fn boot(files: &GuestFiles, folder: &Path, machine: &str) -> Booted {
     qemu.arg("-kernel").arg(if pc { &files.kernel_q35 } else { &files.kernel_microvm });
     qemu.arg("-initrd").arg(&files.initramfs);
     // Without a clock of its own, a microvm must be told how fast its processor counts.
+    if !pc {
+        qemu.args(["-bios", "qboot.rom"]);
+    }
     let clock = if pc { "" } else { " tsc_early_khz=2000000 tsc=reliable" };
     qemu.args(["-append", &format!("console=ttyS0 quiet panic=-1 nokaslr mitigations=off{clock}")]);
     let disk = format!("file={},if=none,id=root,format=qcow2", layer(files, folder).display());
@@ -163,6 +188,59 @@ fn a_light_guest_comes_up_on_q35() {
 #[test]
 fn a_light_guest_comes_up_on_microvm() {
     comes_up(&LIGHT, "microvm,acpi=on,pic=off,pit=off");
+}
+
+#[test]
+fn the_root_of_a_full_guest_comes_up_without_its_firmware() {
+    comes_up(&FULL, "q35");
+}
+
+#[test]
+fn a_full_guest_comes_up_by_its_firmware() {
+    if !able() {
+        return;
+    }
+    let (files, folder) = with_init(&images(), &FULL);
+    let agent = folder.path().join("agent");
+    fs::write(&agent, "#!/bin/sh\necho \"AGENT $0 $1\" > /dev/ttyS0\nexec sleep infinity\n")
+        .unwrap();
+    let programs = Programs { vm: agent, hold: "/bin/true".into() };
+    let seed = Seed {
+        user_data: seed::with_agent("timezone: Europe/Berlin\n"),
+        meta_data: "instance-id: one\nlocal-hostname: seeded\n".into(),
+        network_config: None,
+    };
+    let disk = folder.path().join("seed.iso");
+    seed::write_with_agent(&disk, &seed, &programs, b"{}").unwrap();
+    let mut qemu = Command::new("qemu-system-x86_64")
+        .args(["-nodefaults", "-no-user-config", "-no-reboot", "-accel", "tcg", "-cpu", "max"])
+        .args(["-m", "1024", "-display", "none", "-serial", "stdio", "-M", "q35"])
+        .args(["-drive", &format!("file={},if=virtio", layer(&files, folder.path()).display())])
+        .args(["-drive", &format!("file={},if=virtio,format=raw,readonly=on", disk.display())])
+        .args(["-nic", "user,model=virtio-net-pci,restrict=on"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let bound = Bound::of(&qemu);
+    let mut console = qemu.stdout.take().unwrap();
+    let mut shown = Vec::new();
+    let mut some = [0; 4096];
+    while !String::from_utf8_lossy(&shown).contains("seeded login: ")
+        || !String::from_utf8_lossy(&shown).contains("AGENT ")
+    {
+        let count = console.read(&mut some).unwrap();
+        assert!(count > 0, "no login:\n{}", String::from_utf8_lossy(&shown));
+        shown.extend(&some[..count]);
+    }
+    drop(bound);
+    qemu.wait().unwrap();
+    let console = String::from_utf8_lossy(&shown);
+    assert!(console.contains("AGENT /usr/local/lib/stead/stead-vm agent"), "{console}");
+    assert!(
+        console.contains("OpenBSD Secure Shell server") && !console.contains("FAILED"),
+        "{console}"
+    );
 }
 
 #[test]

@@ -119,10 +119,10 @@ impl Drop for World {
     }
 }
 
-/// Something that has a number and a word in its memory only, and says both when it is told to.
+/// Something that has a number and a mark in its memory only, and says both when it is told to.
 const COUNTER: &str = "cat >/run/counter <<'E'
-word=$1 n=0
-trap 'echo $word $n >/run/said.new; mv /run/said.new /run/said' USR1
+mark=$1 n=0
+trap 'echo $mark $n >/run/said.new; mv /run/said.new /run/said' USR1
 : >/run/counts
 while :; do n=$((n + 1)); sleep 0.05; done
 E
@@ -135,8 +135,8 @@ fn hear(world: &World, name: &str, counter: &str) -> (String, u64) {
         "rm -f /run/said; kill -USR1 {counter}; while ! cat /run/said 2>/dev/null; do sleep 0.02; kill -0 {counter} || exit; done"
     );
     let said = world.ask(name, &line);
-    let (word, n) = said.split_once(' ').unwrap();
-    (word.to_owned(), n.parse().unwrap())
+    let (mark, n) = said.split_once(' ').unwrap();
+    (mark.to_owned(), n.parse().unwrap())
 }
 
 fn seconds() -> u64 {
@@ -148,12 +148,12 @@ fn what_runs_goes_on_after_a_restore_with_memory_and_the_clock_is_right() {
     let world = World::warm();
     let wanted = world.running("box");
     let counter = world.ask("box", COUNTER);
-    let (word, before) = hear(&world, "box", &counter);
+    let (mark, before) = hear(&world, "box", &counter);
     world.ask("box", "echo before >/root/file; date -s @1000000000");
     assert_eq!(world.keep("box", "then").unwrap(), Consistency::Memory);
     assert_eq!(block(world.engine().snapshots("box")).unwrap()[0].consistency, Consistency::Memory);
     // It went on by itself.
-    assert_eq!(hear(&world, "box", &counter).0, word);
+    assert_eq!(hear(&world, "box", &counter).0, mark);
     world.ask("box", &format!("kill -9 {counter}; echo after >/root/file; sync"));
     for _ in 0..2 {
         world.stop("box");
@@ -161,7 +161,7 @@ fn what_runs_goes_on_after_a_restore_with_memory_and_the_clock_is_right() {
         let said = world.start(&wanted);
         assert_eq!(said.count("boots"), 0, "{}", said.all());
         let (again, after) = hear(&world, "box", &counter);
-        assert_eq!(again, word);
+        assert_eq!(again, mark);
         assert!(after >= before);
         assert_eq!(world.ask("box", "cat /root/file"), "before");
         let (least, now, most) =
@@ -183,7 +183,7 @@ fn a_clone_from_memory_goes_on_as_another_machine_beside_the_first() {
     let world = World::warm();
     let one = world.running("one");
     let counter = world.ask("one", COUNTER);
-    let (word, _) = hear(&world, "one", &counter);
+    let (mark, _) = hear(&world, "one", &counter);
     world.keep("one", "then").unwrap();
     let mut two = world.bench.wanted("two");
     two.id = "a1b2c3d4".repeat(4);
@@ -194,7 +194,7 @@ fn a_clone_from_memory_goes_on_as_another_machine_beside_the_first() {
     assert_eq!(said.count("boots"), 0, "{}", said.all());
     for wanted in [&one, &two] {
         let name = wanted.name.as_str();
-        assert_eq!(hear(&world, name, &counter).0, word, "{name}");
+        assert_eq!(hear(&world, name, &counter).0, mark, "{name}");
         let is = world.ask(name, "hostname; cat /etc/hostname /etc/machine-id");
         assert_eq!(is, format!("{name}\n{name}\n{}", wanted.id));
         let hosts = world.ask(name, "cat /etc/hosts");

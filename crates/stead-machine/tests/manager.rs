@@ -346,7 +346,7 @@ async fn one_machine_at_a_time_for_everybody() {
                 0 => manager.up("one").await.map(drop),
                 1 => manager.down("one").await.map(drop),
                 2 => manager.restart("one").await.map(drop),
-                _ => manager.snapshot("one", Some(&format!("s{n}")), "").await.map(drop),
+                _ => manager.snapshot("one", Some(&format!("s{n}")), "", false).await.map(drop),
             }
         });
     }

@@ -4,6 +4,7 @@ use crate::spec::{Accel, Arch, Board, Boot, Disk, Format, ShareBy, Vm};
 use crate::{files, tsc};
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::Path;
 
 /// Descriptors that QEMU inherits.
@@ -21,24 +22,56 @@ pub struct Inherited {
     pub kvm: Option<i32>,
 }
 
+/// Who is at the other ends of what a machine is connected to.
+enum Ends {
+    /// Its keeper.
+    Keeper(Inherited),
+    /// Somebody at a terminal, and those who come to its screen there.
+    Person(Option<SocketAddr>),
+}
+
 /// What follows QEMU's name. `inherited` are the descriptors that it finds open.
 pub fn arguments(vm: &Vm, inherited: Inherited) -> Vec<OsString> {
+    whole(vm, &Ends::Keeper(inherited))
+}
+
+/// What follows QEMU's name where it has no keeper: its console is the terminal that it is started from. What its network card
+/// is connected to, `netdev=net`, is to be added. `screen`: where VNC listens, at 5900 or above.
+pub fn by_hand(vm: &Vm, screen: Option<SocketAddr>) -> Vec<OsString> {
+    whole(vm, &Ends::Person(screen))
+}
+
+fn whole(vm: &Vm, ends: &Ends) -> Vec<OsString> {
     let mut args = Args::default();
+    let (tap, kvm) = match ends {
+        Ends::Keeper(inherited) => (inherited.tap, inherited.kvm),
+        Ends::Person(_) => (None, None),
+    };
     args.put("-name", format!("guest={}", escaped(&vm.name)));
     args.flag("-nodefaults").flag("-no-user-config");
     args.put("-display", "none");
     // Whoever breaks into QEMU finds that it cannot start programs.
     args.put("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
-    board(&mut args, vm, inherited);
+    board(&mut args, vm, kvm);
     args.put("-smp", vm.cpus.to_string());
     args.put("-m", format!("{}k", vm.memory.div_ceil(1024)));
     boot(&mut args, vm);
-    for (id, fd) in
-        [("qmp", inherited.qmp), ("line", inherited.line), ("console", inherited.console)]
-    {
-        args.put("-chardev", format!("socket,id={id},fd={fd}"));
+    match ends {
+        Ends::Keeper(inherited) => {
+            for (id, fd) in
+                [("qmp", inherited.qmp), ("line", inherited.line), ("console", inherited.console)]
+            {
+                args.put("-chardev", format!("socket,id={id},fd={fd}"));
+            }
+            args.put("-mon", "chardev=qmp,mode=control");
+        }
+        Ends::Person(_) => {
+            args.put("-chardev", "stdio,id=console,mux=on,signal=off");
+            // Nobody asks by the line, and its agent is content with that.
+            args.put("-chardev", "null,id=line");
+            args.put("-mon", "chardev=console,mode=readline");
+        }
     }
-    args.put("-mon", "chardev=qmp,mode=control");
     args.put("-serial", "chardev:console");
     args.device(vm, "virtio-serial", "id=ports,max_ports=2");
     args.put("-device", "virtserialport,chardev=line,name=stead.0");
@@ -57,10 +90,15 @@ pub fn arguments(vm: &Vm, inherited: Inherited) -> Vec<OsString> {
             }
             ShareBy::NineP => {
                 let readonly = if share.writable { "" } else { ",readonly=on" };
+                // Only who is root, at least of a sandbox, gives files away.
+                let model = match ends {
+                    Ends::Keeper(_) => "passthrough",
+                    Ends::Person(_) => "none",
+                };
                 args.put(
                     "-fsdev",
                     format!(
-                        "local,id=fs{n},path={},security_model=passthrough{readonly}",
+                        "local,id=fs{n},path={},security_model={model}{readonly}",
                         path(&share.path)
                     ),
                 );
@@ -68,12 +106,15 @@ pub fn arguments(vm: &Vm, inherited: Inherited) -> Vec<OsString> {
             }
         }
     }
-    if let (Some(mac), Some(tap)) = (&vm.mac, inherited.tap) {
-        args.put("-netdev", format!("tap,id=net,fd={tap},vhost=off"));
+    if let Some(mac) = vm.mac.as_ref().filter(|_| tap.is_some() || matches!(ends, Ends::Person(_)))
+    {
+        if let Some(tap) = tap {
+            args.put("-netdev", format!("tap,id=net,fd={tap},vhost=off"));
+        }
         let no_rom = if vm.board == Board::Microvm { "" } else { ",romfile=" };
         args.device(vm, "virtio-net", &format!("netdev=net,mac={mac}{no_rom}"));
     }
-    screen(&mut args, vm);
+    screen(&mut args, vm, ends);
     if vm.resume.is_some() {
         args.put("-incoming", "defer");
     }
@@ -85,19 +126,20 @@ pub fn share_socket(folder: &Path, n: usize) -> std::path::PathBuf {
     folder.join(format!("fs{n}.sock"))
 }
 
-fn board(args: &mut Args, vm: &Vm, inherited: Inherited) {
+fn board(args: &mut Args, vm: &Vm, kvm: Option<i32>) {
     let shared = vm.shares.iter().any(|share| matches!(share.by, ShareBy::Virtiofs(_)));
     let name = match vm.board {
         Board::Q35 => "q35,vmport=off,hpet=off",
-        // The clock of a PC, and nothing else of one: what is left out is not waited for.
-        Board::Microvm => "microvm,acpi=on,rtc=on,pic=on,pit=on,isa-serial=on",
+        // The clock of a PC, and nothing else of one: what is left out is not waited for. Before a kernel that is not packed
+        // nobody sets up the old interrupt controller, and its first interrupt would be a division by zero.
+        Board::Microvm => "microvm,acpi=on,rtc=on,pic=off,pit=off,isa-serial=on",
         Board::Virt => "virt,gic-version=max",
     };
     args.put("-machine", format!("{name},graphics=off,memory-backend=memory"));
     // What a program beside QEMU reads must be memory that can be shared.
     let backend = if shared { "memory-backend-memfd,share=on" } else { "memory-backend-ram" };
     args.put("-object", format!("{backend},id=memory,size={}k", vm.memory.div_ceil(1024)));
-    match (vm.accel, inherited.kvm) {
+    match (vm.accel, kvm) {
         (Accel::Kvm, Some(fd)) => {
             args.put("-add-fd", format!("fd={fd},set=1"));
             args.put("-accel", "kvm,device=/dev/fdset/1");
@@ -107,10 +149,16 @@ fn board(args: &mut Args, vm: &Vm, inherited: Inherited) {
     }
     let cpu = match (vm.accel, vm.arch) {
         (Accel::Kvm, _) => "host",
-        (Accel::Tcg, Arch::X86_64) => "max",
+        // Without what makes kernels copy by single bytes, each of which is a round of a loop here, and walk five tables
+        // instead of four.
+        (Accel::Tcg, Arch::X86_64) => "max,-erms,-fsrm,-la57",
         (Accel::Tcg, Arch::Aarch64) => "cortex-a72",
     };
     args.put("-cpu", cpu);
+    if vm.board == Board::Microvm {
+        // The other firmware has its tables where the end of the first root goes.
+        args.put("-bios", "qboot.rom");
+    }
     if vm.arch == Arch::X86_64 && vm.board != Board::Microvm {
         // The guest sees that its memory is a copy, and has new random numbers.
         args.put("-device", "vmgenid,guid=auto");
@@ -135,10 +183,23 @@ fn boot(args: &mut Args, vm: &Vm) {
     args.put("-append", whole);
 }
 
-fn screen(args: &mut Args, vm: &Vm) {
+fn screen(args: &mut Args, vm: &Vm, ends: &Ends) {
     if let Some(screen) = &vm.screen {
         args.device(vm, "virtio-gpu", &format!("xres={},yres={}", screen.width, screen.height));
-        args.put("-vnc", format!("unix:{}", path(&vm.folder.join(files::SCREEN))));
+        match ends {
+            Ends::Keeper(_) => {
+                args.put("-vnc", format!("unix:{}", path(&vm.folder.join(files::VNC))));
+            }
+            // QEMU counts from 5900 on.
+            Ends::Person(Some(at)) => {
+                let host = match at {
+                    SocketAddr::V4(at) => at.ip().to_string(),
+                    SocketAddr::V6(at) => format!("[{}]", at.ip()),
+                };
+                args.put("-vnc", format!("{host}:{}", at.port().saturating_sub(5900)));
+            }
+            Ends::Person(None) => {}
+        }
         args.device(vm, "virtio-keyboard", "");
         args.device(vm, "virtio-tablet", "");
     }

@@ -23,8 +23,8 @@ pub enum Request {
     /// How it is.
     Status,
     /// Puts overlays (qcow2 files over what the guest writes to now) on its disks, all at one instant. With the request go
-    /// the files, opened to be written: one for each disk (to be read, too), in this order, and then one for the memory
-    /// (only to be written: QEMU takes no other).
+    /// the files: each disk's in this order, opened twice, to be read and written and to be read only, and then one for the
+    /// memory (only to be written: QEMU takes no other).
     Snapshot {
         /// Serials of the disks.
         disks: Vec<String>,
@@ -66,7 +66,7 @@ pub enum Told {
 /// # Errors
 /// If it is not there, or does not answer, or refuses.
 pub fn ask(folder: &Path, request: &Request, files: &[BorrowedFd<'_>]) -> io::Result<Answer> {
-    let stream = UnixStream::connect(folder.join(crate::files::CONTROL))?;
+    let stream = crate::doubted::connect(&folder.join(crate::files::CONTROL))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     send(&stream, &line(request)?, files)?;
     let answer: Answer = hear(&mut BufReader::new(&stream))?

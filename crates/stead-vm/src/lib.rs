@@ -9,6 +9,7 @@ pub mod args;
 pub mod cli;
 pub mod client;
 pub mod control;
+pub mod doubted;
 pub mod failure;
 pub mod files;
 pub mod guest;

@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader};
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long QEMU may take to answer a command before it is taken to hang.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -67,6 +67,8 @@ struct Refusal {
 pub struct Qmp {
     stream: UnixStream,
     answers: Receiver<Result<Value, String>>,
+    /// Answers that nobody waits for any more: they come in the order of the commands.
+    late: u32,
 }
 
 impl Qmp {
@@ -82,7 +84,7 @@ impl Qmp {
         let lines = BufReader::new(stream.try_clone().map_err(|_| QmpError::Gone)?);
         let reading = std::thread::Builder::new().name("qmp".into()).stack_size(256 << 10);
         reading.spawn(move || listen(lines, &give, &events)).map_err(|_| QmpError::Gone)?;
-        let mut qmp = Qmp { stream, answers };
+        let mut qmp = Qmp { stream, answers, late: 0 };
         qmp.ask("qmp_capabilities", &Value::Null)?;
         Ok(qmp)
     }
@@ -92,7 +94,15 @@ impl Qmp {
     /// # Errors
     /// If it refuses, hangs or has ended.
     pub fn ask(&mut self, command: &str, arguments: &Value) -> Result<Value, QmpError> {
-        self.ask_with(command, arguments, &[])
+        self.ask_with(command, arguments, &[], PATIENCE)
+    }
+
+    /// The same of a command without arguments, of a QEMU that may hang.
+    ///
+    /// # Errors
+    /// As [`Qmp::ask`].
+    pub fn ask_within(&mut self, command: &str, limit: Duration) -> Result<Value, QmpError> {
+        self.ask_with(command, &Value::Null, &[], limit)
     }
 
     /// Gives QEMU a file; the name by which it opens it.
@@ -100,9 +110,25 @@ impl Qmp {
     /// # Errors
     /// As [`Qmp::ask`].
     pub fn give(&mut self, file: BorrowedFd<'_>) -> Result<(u64, String), QmpError> {
-        let added = self.ask_with("add-fd", &json!({}), &[file])?;
+        let added = self.ask_with("add-fd", &json!({}), &[file], PATIENCE)?;
         let set = added["fdset-id"].as_u64().unwrap_or_default();
         Ok((set, format!("/dev/fdset/{set}")))
+    }
+
+    /// Has QEMU open a file that it was given to be written from now on only by this descriptor, which can only be read.
+    /// Whatever it has opened stays open. What it forgets keeps no lock.
+    ///
+    /// # Errors
+    /// As [`Qmp::ask`].
+    pub fn give_instead(&mut self, set: u64, file: BorrowedFd<'_>) -> Result<(), QmpError> {
+        let added = self.ask_with("add-fd", &json!({ "fdset-id": set }), &[file], PATIENCE)?;
+        let sets = self.ask("query-fdsets", &Value::Null)?;
+        let ours = sets.as_array().into_iter().flatten().find(|of| of["fdset-id"] == set);
+        let fds = ours.and_then(|of| of["fds"].as_array()).into_iter().flatten();
+        for fd in fds.map(|of| &of["fd"]).filter(|fd| **fd != added["fd"]) {
+            self.ask("remove-fd", &json!({ "fdset-id": set, "fd": fd }))?;
+        }
+        Ok(())
     }
 
     /// Has QEMU forget a file once it does not use it any more.
@@ -115,6 +141,7 @@ impl Qmp {
         command: &str,
         arguments: &Value,
         files: &[BorrowedFd<'_>],
+        limit: Duration,
     ) -> Result<Value, QmpError> {
         let mut line = json!({ "execute": command });
         if !arguments.is_null() {
@@ -122,11 +149,20 @@ impl Qmp {
         }
         let sent = send(&self.stream, format!("{line}\n").as_bytes(), files);
         sent.map_err(|_| QmpError::Gone)?;
-        match self.answers.recv_timeout(PATIENCE) {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(why)) => Err(QmpError::Refused { command: command.to_owned(), why }),
-            Err(RecvTimeoutError::Timeout) => Err(QmpError::Silent(command.to_owned())),
-            Err(RecvTimeoutError::Disconnected) => Err(QmpError::Gone),
+        let deadline = Instant::now() + limit;
+        loop {
+            match self.answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(_) if self.late > 0 => self.late -= 1,
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(why)) => {
+                    return Err(QmpError::Refused { command: command.to_owned(), why });
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.late += 1;
+                    return Err(QmpError::Silent(command.to_owned()));
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err(QmpError::Gone),
+            }
         }
     }
 }
@@ -190,6 +226,17 @@ mod tests {
         let status = qmp.ask("query-status", &Value::Null).unwrap();
         assert_eq!(status["status"], "paused");
         assert_eq!(events.recv().unwrap().unwrap().event, "STOP");
+    }
+
+    #[test]
+    fn an_answer_that_comes_too_late_is_no_answer_to_what_is_asked_next() {
+        let (mut qmp, _events) = other(&[
+            "",
+            "{\"return\": {\"status\": \"late\"}}\n{\"return\": {\"status\": \"now\"}}",
+        ]);
+        let silent = qmp.ask_within("query-status", Duration::ZERO);
+        assert!(matches!(silent, Err(QmpError::Silent(_))), "{silent:?}");
+        assert_eq!(qmp.ask("query-status", &Value::Null).unwrap()["status"], "now");
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub struct Vm {
     pub cpus: u32,
     /// Bytes of memory that it sees.
     pub memory: u64,
+    /// Bytes of memory that are left to it while this host is short of memory; `None`: all of it.
+    #[serde(default)]
+    pub balloon: Option<u64>,
     /// How it boots.
     pub boot: Boot,
     /// Disks in the order in which the guest sees them.

@@ -133,6 +133,42 @@ pub fn read_signal(arrivals: &OwnedFd) -> Option<Arrived> {
     (read == record.len()).then_some(Arrived { number, by_kernel: code > 0 })
 }
 
+/// Has the kernel take partition `number` of `disk` to be there, in bytes.
+pub fn resize_partition(
+    disk: BorrowedFd<'_>,
+    number: u32,
+    start: u64,
+    length: u64,
+) -> io::Result<()> {
+    /// BLKPG, and what of it: `BLKPG_RESIZE_PARTITION`.
+    const CHANGE: libc::Ioctl = 0x1269;
+    const RESIZE: i32 = 3;
+    #[repr(C)]
+    struct Partition {
+        start: i64,
+        length: i64,
+        number: i32,
+        names: [u8; 128],
+    }
+    #[repr(C)]
+    struct Asked {
+        what: i32,
+        flags: i32,
+        size: i32,
+        partition: *const Partition,
+    }
+    let partition = Partition {
+        start: start as i64,
+        length: length as i64,
+        number: number as i32,
+        names: [0; 128],
+    };
+    let size = size_of::<Partition>() as i32;
+    let asked = Asked { what: RESIZE, flags: 0, size, partition: &raw const partition };
+    // SAFETY: both are what the kernel reads for this, and live until it has.
+    result(unsafe { libc::ioctl(disk.as_raw_fd(), CHANGE, &raw const asked) })
+}
+
 /// Sends `signal` to process `pid`, to everybody in its group if `group`, and to everybody but this one if `pid` is -1.
 pub fn kill(pid: i32, group: bool, signal: i32) -> io::Result<()> {
     if pid == 0 || pid < -1 || pid == 1 && group {

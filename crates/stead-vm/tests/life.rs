@@ -250,3 +250,46 @@ fn a_guest_that_cannot_begin_says_why_and_ends() {
         guest.wait_end();
     }
 }
+
+#[test]
+fn a_guest_that_is_restored_from_its_memory_becomes_another_while_it_runs() {
+    if !have(&[Kernel::Cloud]) {
+        return;
+    }
+    for machine in MACHINES {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (disk, memory) = (folder.path().join("root.raw"), folder.path().join("memory"));
+        fs::copy(common::root_image(), &disk).expect("a copy");
+        let mut boot = Boot::new(machine);
+        boot.disk = Some(disk.clone());
+        let guest = boot.ready();
+        guest.sh("setsid sleep 1000 >/dev/null 2>&1 & echo $! > /tmp/pid");
+        // What is under way is cut short.
+        let mut flood = guest.exec(&["cat", "/dev/zero"]).spawn().expect("stead-vm exec");
+        flood.stdout.as_mut().expect("its output").read_exact(&mut [0]).expect("it floods");
+        let file = format!("file:{}", memory.display());
+        let out = format!("\"migrate\", \"arguments\": {{\"uri\": \"{file}\"}}");
+        let events = "\"migrate-set-capabilities\", \"arguments\": {\"capabilities\": [{\"capability\": \"events\", \"state\": true}]}";
+        guest.order(&[(events, None), ("\"stop\"", None), (&out, Some("completed"))]);
+        drop(guest);
+        flood.wait().expect("its end");
+
+        let mut boot = Boot::new(machine);
+        boot.disk = Some(disk);
+        boot.extra = vec!["-incoming".into(), "defer".into()];
+        let guest = boot.start();
+        let back = format!("\"migrate-incoming\", \"arguments\": {{\"uri\": \"{file}\"}}");
+        guest.order(&[(events, None), (&back, Some("completed")), ("\"cont\"", Some("RESUME"))]);
+        guest.expect(&Word::Ready);
+        let id = "e".repeat(32);
+        let config = Config {
+            hostname: "clone".into(),
+            machine_id: id.clone(),
+            clock_ms: Some(2_100_000_000_000),
+            ..Config::default()
+        };
+        guest.ask(&Request::Identity { config: Box::new(config) });
+        assert_eq!(guest.sh("hostname; cat /etc/machine-id"), format!("clone\n{id}\n"));
+        guest.sh("kill -0 $(cat /tmp/pid)");
+    }
+}

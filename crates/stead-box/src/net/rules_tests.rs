@@ -13,6 +13,7 @@ fn rules(egress: Egress) -> Rules {
         peers: [("db".to_owned(), peer)].into(),
         tap: None,
         agent: None,
+        screen: None,
     };
     Rules::read("box", &net).expect("rules")
 }
@@ -182,6 +183,7 @@ fn an_entry_that_cannot_be_read_is_named() {
             peers: [].into(),
             tap: None,
             agent: None,
+            screen: None,
         };
         let error = Rules::read("box", &net).expect_err(bad);
         assert!(error.contains(&format!("`{bad}`")), "{error}");

@@ -82,6 +82,7 @@ impl World {
                 peers: BTreeMap::new(),
                 tap: None,
                 agent: None,
+                screen: None,
             }),
             record: None,
             nested: false,

@@ -3,7 +3,7 @@
 use super::service::{line, service};
 use super::world::{HOST, Who, World, connect, guests, net, refused, says, world};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -43,7 +43,7 @@ fn ports_lead_to_the_machines_address_or_to_its_agent() {
     let Some(world) = world() else { return };
     for who in guests() {
         let mut declared = net(Egress::None);
-        let port = |host, inside| Port { address: IpAddr::V4(Ipv4Addr::LOCALHOST), host, inside };
+        let port = |host, inside| Port { host, inside, ..Port::default() };
         declared.ports = vec![port(18080, 8080), port(18081, 8081), port(18082, 8082)];
         declared.host_ports = vec![8000];
         declared.agent = Some(agent(&world));
@@ -108,8 +108,7 @@ fn an_address_that_is_silent_leaves_time_for_the_agent() {
     let Some(world) = world() else { return };
     for who in guests() {
         let mut declared = net(Egress::None);
-        declared.ports =
-            vec![Port { address: IpAddr::V4(Ipv4Addr::LOCALHOST), host: 18081, inside: 8081 }];
+        declared.ports = vec![Port { host: 18081, inside: 8081, ..Port::default() }];
         declared.agent = Some(agent(&world));
         let machine = world.sandbox(who, "box", declared);
         machine.inside(|| {

@@ -197,6 +197,7 @@ pub fn net(egress: Egress) -> Net {
         peers: BTreeMap::new(),
         tap: None,
         agent: None,
+        screen: None,
     }
 }
 

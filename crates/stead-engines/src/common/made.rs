@@ -98,6 +98,7 @@ pub fn net(wanted: &Wanted, peers: BTreeMap<String, Peer>) -> Net {
         peers,
         tap: None,
         agent: None,
+        screen: None,
     }
 }
 

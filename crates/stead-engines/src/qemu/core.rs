@@ -15,7 +15,7 @@ use stead_box::RUN_FILE;
 use stead_file::size::Size;
 use stead_machine::engine::Result;
 use stead_machine::model::Wanted;
-use stead_machine::{EngineError, Steps};
+use stead_machine::{EngineError, Steps, vm};
 
 /// The engine, without its trait.
 pub struct Core {
@@ -35,6 +35,11 @@ impl Deref for Core {
 impl Core {
     pub fn new(data: &Path, runtime: &Path, programs: Programs, images: Arc<dyn Images>) -> Self {
         Core { ground: Ground::new(data, runtime), programs, images }
+    }
+
+    /// What it has in common with other engines.
+    pub fn ground(&self) -> &Ground<Disks> {
+        &self.ground
     }
 
     pub fn create(&self, wanted: &Wanted, steps: &Steps) -> Result<()> {
@@ -195,7 +200,8 @@ impl Core {
         let run = self.run_folder(&after.name)?;
         // One that has been told to end will, whatever is changed.
         let ends = stopping::was_begun(&run);
-        let restart = runs && (ends || !super::life::restart_keys(before, after).is_empty());
+        let keys = vm::restart_keys(&before.declared, &after.declared);
+        let restart = runs && (ends || !keys.is_empty());
         if runs && !restart && !run.join(RUN_FILE).exists() {
             // There is nothing by which it could be told of a change.
             let gone = format!("its run folder {} was removed: restart it", run.display());

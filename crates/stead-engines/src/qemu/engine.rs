@@ -1,15 +1,15 @@
 //! The engine's trait: every call on a thread of its own, since all of it blocks.
 
+use super::Qemu;
 use super::core::Core;
-use super::{Qemu, life};
 use async_trait::async_trait;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use stead_machine::engine::{Engine, Exec, Result};
+use stead_machine::engine::{Console, Engine, Exec, Result};
 use stead_machine::model::{
     Abilities, Ability, Change, NewSnapshot, Observed, Remark, Snapshot, Wanted,
 };
-use stead_machine::{EngineError, Steps};
+use stead_machine::{EngineError, Steps, vm};
 
 impl Qemu {
     async fn blocking<T: Send + 'static>(
@@ -82,7 +82,7 @@ impl Engine for Qemu {
     }
 
     fn needs_restart(&self, before: &Wanted, after: &Wanted) -> Vec<&'static str> {
-        life::restart_keys(before, after)
+        vm::restart_keys(&before.declared, &after.declared)
     }
 
     async fn change(&self, before: &Wanted, after: &Wanted, steps: &Steps) -> Result<()> {
@@ -107,6 +107,16 @@ impl Engine for Qemu {
     async fn connect(&self, name: &str, port: u16) -> Result<OwnedFd> {
         let name = name.to_owned();
         self.blocking(move |core| core.reach(&name, port)).await
+    }
+
+    async fn console(&self, name: &str) -> Result<Console> {
+        let name = name.to_owned();
+        self.blocking(move |core| core.console_of(&name)).await
+    }
+
+    async fn start_script(&self, name: &str) -> Result<String> {
+        let name = name.to_owned();
+        self.blocking(move |core| core.start_script(&name)).await
     }
 
     async fn snapshots(&self, name: &str) -> Result<Vec<Snapshot>> {
@@ -151,7 +161,7 @@ impl Engine for Qemu {
         let name = name.to_owned();
         self.blocking(move |core| {
             core.made(&name)?;
-            core.diff(&name)
+            Err(EngineError::Cannot { what: "diff", why: super::NO_DIFF.into() })
         })
         .await
     }

@@ -146,6 +146,14 @@ impl Core {
     }
 }
 
+/// Whether KVM works, as the last machine that wanted it found since this computer was booted; `None` if none did. `runtime`
+/// is the engine's.
+pub fn kvm_as_tried(runtime: &Path, arch: Arch) -> Option<std::result::Result<(), String>> {
+    let path = runtime.join(format!("kvm-{}.json", arch.name()));
+    let probed = files::read::<Probed>(&path).ok()??;
+    Some(probed.why_not.map_or(Ok(()), Err))
+}
+
 /// A machine's processors.
 pub fn arch_of(wanted: &Wanted) -> Arch {
     match wanted.declared.qemu.arch {
@@ -156,7 +164,7 @@ pub fn arch_of(wanted: &Wanted) -> Arch {
 }
 
 /// The program that serves shares four times as fast as QEMU itself, where it is.
-fn virtiofsd() -> Option<PathBuf> {
+pub fn virtiofsd() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/libexec", "/usr/lib/qemu", "/usr/local/bin", "/usr/bin"].map(PathBuf::from))

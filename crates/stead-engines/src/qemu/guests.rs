@@ -2,13 +2,16 @@
 
 use super::Programs;
 use super::ground::{GuestBoot, arch_of};
+use super::image::seed::{self, Seed};
 use super::image::{self, GuestFiles, Request};
 use super::images::Images;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use stead_file::declared::Guest;
 use stead_machine::engine::Result;
 use stead_machine::model::Wanted;
 use stead_machine::{EngineError, Steps};
+use stead_vm::guest::config::{Config, Net};
 use stead_vm::spec::{Arch, Board};
 
 /// Debian, made of its packages.
@@ -71,7 +74,7 @@ impl Images for Guests {
         let files = self.files(wanted, steps)?;
         let line = match wanted.declared.qemu.guest {
             Guest::Light => "quiet".to_owned(),
-            Guest::Full => "quiet".to_owned(),
+            Guest::Full => format!("quiet {}", image::masked::arguments()),
         };
         Ok(Some(GuestBoot {
             kernel: match board {
@@ -84,6 +87,17 @@ impl Images for Guests {
         }))
     }
 
+    fn seed(&self, wanted: &Wanted, config: &Config, path: &Path) -> Result<()> {
+        let failed = |e: &dyn std::fmt::Display| EngineError::Failed(e.to_string());
+        let seed = Seed {
+            user_data: seed::with_agent(""),
+            meta_data: format!("instance-id: {}\nlocal-hostname: {}\n", wanted.id, wanted.name),
+            network_config: config.net.as_ref().map(network),
+        };
+        let config = serde_json::to_vec(config).map_err(|e| failed(&e))?;
+        seed::write_with_agent(path, &seed, &self.programs, &config).map_err(|e| failed(&e))
+    }
+
     fn root_size(&self, wanted: &Wanted) -> u64 {
         wanted.declared.vm_disk().bytes()
     }
@@ -92,4 +106,20 @@ impl Images for Guests {
         use stead_file::declared::Qemu;
         wanted.declared.qemu.persist_size.unwrap_or(Qemu::PERSIST_SIZE).bytes()
     }
+}
+
+/// A guest's network as cloud-init wants to be told: its format, version 2.
+fn network(net: &Net) -> String {
+    let mac = net.mac.as_deref().unwrap_or_default();
+    let (address, prefix) = (net.address, net.prefix);
+    let mut text = format!(
+        "version: 2\nethernets:\n  net0:\n    match: {{ macaddress: \"{mac}\" }}\n    \
+         addresses: [\"{address}/{prefix}\"]\n"
+    );
+    if let Some(gateway) = net.gateway {
+        let _ = writeln!(text, "    routes: [{{ to: 0.0.0.0/0, via: {gateway}, on-link: true }}]");
+    }
+    let servers: Vec<String> = net.name_servers.iter().map(ToString::to_string).collect();
+    let _ = writeln!(text, "    nameservers: {{ addresses: [{}] }}", servers.join(", "));
+    text
 }

@@ -2,10 +2,11 @@
 
 use super::ground::GuestBoot;
 use super::persist;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use stead_machine::Steps;
 use stead_machine::engine::Result;
 use stead_machine::model::Wanted;
+use stead_vm::guest::config::Config;
 use stead_vm::spec::Board;
 
 /// Somebody who makes images. Paths of people's own files are none of it.
@@ -31,6 +32,12 @@ pub trait Images: Send + Sync + 'static {
     /// # Errors
     /// Why it cannot be had.
     fn boot(&self, wanted: &Wanted, board: Board, steps: &Steps) -> Result<Option<GuestBoot>>;
+
+    /// Writes the disk by which an image of a person's own learns who it is and gets an agent, if it has cloud-init.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    fn seed(&self, wanted: &Wanted, config: &Config, path: &Path) -> Result<()>;
 
     /// Bytes that a machine's root has at least if its disk is not limited.
     fn root_size(&self, _: &Wanted) -> u64 {

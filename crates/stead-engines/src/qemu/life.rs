@@ -71,23 +71,3 @@ impl Core {
         }
     }
 }
-
-/// Keys whose change a running machine takes up only when it is started again.
-pub fn restart_keys(before: &Wanted, after: &Wanted) -> Vec<&'static str> {
-    let (a, b) = (&before.declared, &after.declared);
-    let differs = [
-        ("image", a.image != b.image),
-        ("disk", a.disk != b.disk),
-        ("memory", a.memory != b.memory),
-        ("cpus", a.cpus != b.cpus),
-        ("processes", a.processes != b.processes),
-        ("ephemeral", a.ephemeral != b.ephemeral),
-        ("persist", a.persist != b.persist),
-        ("network", a.network != b.network),
-        ("shares", a.shares != b.shares),
-        ("nested", a.nested != b.nested),
-        // They are bound before privileges are given up.
-        ("ports", a.ports != b.ports || a.host_ports != b.host_ports),
-    ];
-    differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
-}

@@ -17,14 +17,16 @@ mod memory;
 mod moves;
 mod persist;
 mod qcow2;
+mod reach;
 mod remarks;
 mod run;
+mod script;
 mod shorten;
 mod snapshots;
 mod sweep;
 mod warm;
 
-pub use ground::GuestBoot;
+pub use ground::{GuestBoot, kvm_as_tried, virtiofsd};
 pub use guests::Guests;
 pub use images::Images;
 pub use persist::LABEL as PERSIST_LABEL;
@@ -77,13 +79,18 @@ impl Qemu {
     }
 }
 
-/// The engine with the programs that lie beside this one, and images below its data.
+/// Where images lie: with what is made on them, which is as dear, or where `STEAD_IMAGES` says.
+pub fn images(data: &Path) -> PathBuf {
+    std::env::var_os("STEAD_IMAGES").map_or_else(|| data.join("images"), PathBuf::from)
+}
+
+/// The engine with the programs that lie beside this one, and [`images`].
 pub fn engine(data: &Path, runtime: &Path, hold: &Path) -> Qemu {
     let programs = Programs {
         sandbox: crate::beside("stead-box"),
         hold: hold.to_owned(),
         vm: crate::beside("stead-vm"),
     };
-    let images = Arc::new(Guests::new(&data.join("images"), &programs));
+    let images = Arc::new(Guests::new(&images(data), &programs));
     Qemu::new(data, runtime, programs, images)
 }

@@ -57,13 +57,12 @@ impl Core {
         {
             refuse(format!("memory, cpus: {why}"));
         }
-        for share in &declared.shares {
-            if let Err(why) = made::check_share(&self.place, share) {
-                refuse(format!("shares: {why}"));
-            }
+        remarks.extend(self.share_remarks(wanted));
+        match self.lock_ports() {
+            Ok(lock) => remarks.extend(self.free_ports(wanted, &lock).remarks),
+            Err(e) => remarks.push(Remark { refused: true, text: format!("ports: {e}") }),
         }
         let mut warn = |text: String| remarks.push(Remark { refused: false, text });
-        declared.shares.iter().filter_map(made::share_warning).for_each(&mut warn);
         let base = state.map(|state| state.root.base).or_else(|| self.own_image(wanted)?.ok());
         if let (Some(base), Some(size)) = (base, declared.disk.filter(|_| !declared.ephemeral))
             && size.bytes() < base.size

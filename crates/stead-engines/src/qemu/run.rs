@@ -2,7 +2,8 @@
 
 mod house;
 mod live;
-pub(super) mod vm;
+mod told;
+pub mod vm;
 mod wait;
 
 use super::core::Core;
@@ -15,11 +16,15 @@ use crate::common::running;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::process::Command;
-use stead_machine::engine::{Exec, Result};
-use stead_machine::model::{Change, Wanted};
+use stead_machine::engine::{Console, Exec, Result};
+use stead_machine::model::Wanted;
 use stead_machine::{EngineError, Steps};
 use stead_vm::client;
-use stead_vm::spec::Vm;
+use stead_vm::spec::{self, Vm};
+
+/// What is said of a machine whose image is a person's own and that nobody answers from.
+const NO_AGENT: &str = "no agent answers inside: its image has no cloud-init, or does not ask NoCloud; reach it by \
+                        `stead console` and its ports";
 
 /// Seconds that a guest has to shut down, and its keeper to say that it did not.
 const GRACE: u32 = stead_vm::keep::GRACE.as_secs() as u32 + 5;
@@ -65,7 +70,10 @@ impl Core {
         for note in &ground.notes {
             steps.note(note);
         }
-        let vm = vm::describe(self, wanted, disks, &ground, reseed)?;
+        let mut vm = vm::describe(self, wanted, disks, &ground, reseed);
+        if ground.guest.is_none() {
+            self.bring_agent(wanted, &mut vm, steps)?;
+        }
         match self.fitting(name, &shape(&vm, &ground, disks))? {
             Ok(resume) => ground.resume = resume,
             Err(why) => steps.note(&format!("it does not go on from its memory, and boots: {why}")),
@@ -102,16 +110,27 @@ impl Core {
         let folder = self.place.run(name).join(KEEPER);
         files::make(&folder)?;
         let about = Described { vm, shape: shape(vm, ground, disks) };
-        files::write(&folder.join(vm::SPEC), &about, Sync::Later)?;
+        files::write(&self.place.run(name).join(vm::SPEC), &about, Sync::Later)?;
         steps.step("hide what is secret")?;
-        let spec = house::spec(self, wanted, vm, disks, ground)?;
+        let mut spec = house::spec(self, wanted, vm, disks, ground)?;
         let door = wait::Door::open(&folder)?;
         steps.step("start it")?;
+        let lock = self.lock_ports()?;
+        if let Some(net) = &mut spec.net {
+            net.ports = self.take_ports(wanted, &lock, steps)?;
+        }
         let started = running::start(&self.programs.sandbox, &spec, claim)?;
+        drop(lock);
         for note in &started.notes {
             steps.note(note);
         }
-        let ready = door.wait(self, name, steps);
+        let patience = if ground.guest.is_some() { wait::PATIENCE } else { wait::DOUBT };
+        let mut ready = door.wait(self, name, patience, steps);
+        if ground.guest.is_none() && matches!(ready, Err(EngineError::NotNow(_))) {
+            // It runs, and can be reached by its console and its ports.
+            steps.note(NO_AGENT);
+            ready = files::write(&self.agentless(name), &true, Sync::Later);
+        }
         if ready.is_err() {
             // It did not come up: nothing of it stays.
             let _ = running::stop(&self.programs.sandbox, &self.place.run(name), 0, claim);
@@ -119,9 +138,38 @@ impl Core {
         ready
     }
 
+    /// Gives an image of a person's own what it gets its agent from; one that is known to take none is not waited for.
+    fn bring_agent(&self, wanted: &Wanted, vm: &mut Vm, steps: &Steps) -> Result<()> {
+        if self.agentless(&wanted.name).exists() {
+            vm.config = None;
+            return Ok(());
+        }
+        let Some(config) = &vm.config else { return Ok(()) };
+        steps.step("write what it gets its agent from")?;
+        let path = self.place.own_folder(&wanted.name).join("seed.iso");
+        self.images.seed(wanted, config, &path)?;
+        vm.disks.push(spec::Disk {
+            serial: "seed".into(),
+            path,
+            format: spec::Format::Raw,
+            readonly: true,
+        });
+        Ok(())
+    }
+
+    /// The file that is there if a machine's image takes no agent.
+    fn agentless(&self, name: &str) -> PathBuf {
+        self.place.own_folder(name).join("no-agent.json")
+    }
+
     /// Stops a machine that somebody works on.
     pub fn stop_claimed(&self, name: &str, steps: &Steps, claim: &Claim) -> Result<()> {
-        self.halt(&self.programs.sandbox, name, GRACE, steps, claim)
+        let ran = self.running(name)?.is_some();
+        self.halt(&self.programs.sandbox, name, GRACE, steps, claim)?;
+        if let Some(why) = self.ended(name).filter(|_| ran) {
+            steps.note(&why);
+        }
+        Ok(())
     }
 
     /// Whoever enters from now on has the environment that is declared: see [`Core::command`].
@@ -131,6 +179,9 @@ impl Core {
 
     /// The command that runs something inside.
     pub fn command(&self, name: &str, exec: &Exec) -> Result<Command> {
+        if self.agentless(name).exists() {
+            return Err(EngineError::NotNow(NO_AGENT.into()));
+        }
         let mut command = Command::new(&self.programs.vm);
         command.arg("exec").arg(self.keeper(name)?.join(stead_vm::files::AGENT));
         if let Some(cwd) = &exec.cwd {
@@ -162,8 +213,10 @@ impl Core {
         self.place.machine(name).join("console")
     }
 
-    /// What a machine changed against its base.
-    pub fn diff(&self, _: &str) -> Result<Vec<Change>> {
-        Err(EngineError::Cannot { what: "diff", why: super::NO_DIFF.into() })
+    /// A machine's console, whether it runs or not.
+    pub fn console_of(&self, name: &str) -> Result<Console> {
+        self.made(name)?;
+        let socket = self.keeper(name)?.join(stead_vm::files::CONSOLE);
+        Ok(Console { socket, log: self.console(name).join(vm::CONSOLE) })
     }
 }

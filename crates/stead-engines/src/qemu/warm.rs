@@ -127,7 +127,7 @@ impl Core {
     /// The shape that a machine has when it starts for the first time.
     fn shape_of_new(&self, wanted: &Wanted, base: &Base, sizes: Sizes) -> Result<Shape> {
         let on = self.on_what(wanted, &Steps::none())?;
-        let mut vm = vm::describe(self, wanted, &[], &on, false)?;
+        let mut vm = vm::describe(self, wanted, &[], &on, false);
         vm.disks = vec![Given {
             serial: super::disks::serial(Part::Root).into(),
             path: Path::new("").into(),

@@ -162,19 +162,24 @@ impl Bench for QemuBench {
     }
 
     async fn residue(&self) -> Vec<String> {
-        // A machine of another shape makes a template of its own, which stays.
-        let data = self.place.data();
-        let templates = Templates { kept: PathBuf::new(), data: data.clone() }.there();
-        let about = |name: &String| {
-            let ready = data.join("machines").join(name).join("qemu/snapshots/ready.json");
-            std::fs::read_to_string(ready).unwrap_or_default()
+        // A template stays: another disk or another memory has another.
+        let machines = std::fs::read_dir(self.place.data().join("machines"));
+        let templates: String = machines
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with(".warm-"))
+            .flat_map(|entry| {
+                let own = entry.path().join("qemu");
+                let kept = std::fs::read_dir(own.join("snapshots")).into_iter().flatten().flatten();
+                let files = kept.map(|entry| entry.path()).chain([own.join("state.json")]);
+                files.filter_map(|file| std::fs::read_to_string(file).ok()).collect::<Vec<_>>()
+            })
+            .collect();
+        let of_template = |line: &String| {
+            let id = line.strip_prefix("data/disks/");
+            line.starts_with("data/machines/.warm-") || id.is_some_and(|id| templates.contains(id))
         };
-        let all: Vec<String> = templates.iter().map(about).chain(templates.clone()).collect();
-        let mut residue = self.place.residue();
-        residue.retain(|line| {
-            let name = line.rsplit('/').next().unwrap_or(line);
-            !line.starts_with("data/") || !all.iter().any(|of| of.contains(name))
-        });
-        residue
+        self.place.residue().into_iter().filter(|line| !of_template(line)).collect()
     }
 }

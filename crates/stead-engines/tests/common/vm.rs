@@ -9,6 +9,7 @@ use stead_file::declared::Machine;
 use stead_machine::engine::{Engine, Result};
 use stead_machine::model::{NewSnapshot, Snapshot, Wanted};
 use stead_machine::{EngineError, Steps};
+use stead_vm::guest::config::Config;
 use stead_vm::spec::Board;
 
 /// Bytes of what a root is at least.
@@ -38,6 +39,10 @@ impl Images for OneImage {
 
     fn boot(&self, _: &Wanted, _: Board, _: &Steps) -> Result<Option<GuestBoot>> {
         Ok(None)
+    }
+
+    fn seed(&self, _: &Wanted, _: &Config, _: &Path) -> Result<()> {
+        Ok(())
     }
 
     fn root_size(&self, _: &Wanted) -> u64 {

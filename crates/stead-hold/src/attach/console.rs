@@ -8,18 +8,16 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 
 /// Most that is kept for a machine that does not read what is typed; what is typed beyond is lost, as on a wire.
 const MOST_TYPED: usize = 64 * 1024;
 
-/// Shows the console behind `socket` until it ends or the person leaves.
+/// Shows the console behind `stream` until it ends or the person leaves.
 ///
 /// # Errors
 /// If there is no terminal or no console, or one of them breaks.
-pub fn console(socket: &Path, key: DetachKey) -> Result<Outcome, AttachError> {
+pub fn console(stream: UnixStream, key: DetachKey) -> Result<Outcome, AttachError> {
     let mut tty = Tty::open()?;
-    let stream = UnixStream::connect(socket).map_err(ClientError::Unreachable)?;
     stream.set_nonblocking(true).map_err(ClientError::Io)?;
     tty.enter().map_err(AttachError::Terminal)?;
     let mut wire = Wire { stream, keys: Keys::new(key), typed: Vec::new() };

@@ -46,11 +46,12 @@ pub fn free(ports: &[Port], whose: &dyn Fn(u32) -> Whose) -> Free {
             None => found.ports.push(port.clone()),
             Some(why) => {
                 let at = spoken(port);
-                let (why, inside) = (why.text(port), port.inside);
+                let (advice, inside) = (why.advice(), port.inside);
+                let why = why.text(port);
                 let text = if port.optional {
                     format!("ports: {at} {why}: left out; `ports` can lead another one to {inside}")
                 } else {
-                    format!("ports: {at} {why}")
+                    format!("ports: {at} {why}{advice}")
                 };
                 found.remarks.push(Remark { refused: !port.optional, text });
             }
@@ -79,20 +80,27 @@ enum Trouble {
 impl Trouble {
     fn text(&self, port: &Port) -> String {
         match self {
-            Trouble::Privileged => {
-                format!("is for root: take one from {} on", first_unprivileged())
-            }
-            Trouble::Taken(None) => "is taken by another program: take another one".into(),
+            Trouble::Privileged => "is for root".into(),
+            Trouble::Taken(None) => "is taken by another program".into(),
             Trouble::Taken(Some((_, Whose::Machine(name)))) => {
-                format!("is taken by machine \"{name}\": take another one")
+                format!("is taken by machine \"{name}\"")
             }
             Trouble::Taken(Some((Holder { pid, program }, _))) => {
-                format!("is taken by {program} (process {pid}): take another one")
+                format!("is taken by {program} (process {pid})")
             }
             Trouble::NoAddress => {
                 format!("cannot be had: this computer has no address {}", port.address)
             }
             Trouble::Other(e) => format!("cannot be had: {e}"),
+        }
+    }
+
+    /// What to do about it.
+    fn advice(&self) -> String {
+        match self {
+            Trouble::Privileged => format!(": take one from {} on", first_unprivileged()),
+            Trouble::Taken(_) => ": take another one".into(),
+            _ => String::new(),
         }
     }
 }

@@ -4,6 +4,7 @@ mod exec;
 
 pub use exec::{NOT_ENTERED, exec};
 
+use crate::doubted;
 use crate::failure::{Result, Tried, VmError};
 use crate::line::spoken::{Answer, Request, read_line, write_line};
 use rustix::fd::OwnedFd;
@@ -38,8 +39,8 @@ fn begin(
     request: &Request,
     limit: Option<Duration>,
 ) -> Result<(UnixStream, Answer)> {
-    let mut stream = UnixStream::connect(socket)
-        .tried(|| format!("{}: the machine's agent", socket.display()))?;
+    let mut stream =
+        doubted::connect(socket).tried(|| format!("{}: the machine's agent", socket.display()))?;
     stream.set_read_timeout(limit).tried(|| "the machine's agent")?;
     // Whoever waits for the line sees its end when it reads.
     let written = write_line(&mut stream, request);

@@ -35,6 +35,8 @@ pub struct Config {
     pub authorized_keys: Vec<String>,
     /// Random bytes, in hexadecimal digits, for the kernel's pool.
     pub seed: Option<String>,
+    /// Root has a shell on the console: for a machine that nobody keeps.
+    pub shell: bool,
 }
 
 /// What the first process of a guest is.

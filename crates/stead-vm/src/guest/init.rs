@@ -2,10 +2,12 @@
 
 use crate::failure::{Result, Tried, VmError};
 use crate::guest::arrivals::Arrivals;
-use crate::guest::config::{Config, Guest};
+use crate::guest::config::{Config, Guest, ShareKind};
+use crate::guest::kernel::Needed;
 use crate::guest::port::Port;
 use crate::guest::{
-    CONFIG, FIRST, PROGRAMS, SELF, clock, full, identity, kernel, net, place, root, say, shares,
+    CONFIG, ENCLOSED, FIRST, PROGRAMS, SELF, clock, full, identity, kernel, net, place, root, say,
+    shares, shell,
 };
 use rustix::fd::AsFd;
 use std::convert::Infallible;
@@ -24,8 +26,11 @@ pub fn run() -> ! {
 fn boot() -> Result<Infallible> {
     kernel::first()?;
     let arrivals = Arrivals::listen()?;
-    kernel::load_modules()?;
-    let config = Port::open(&arrivals)?.config()?;
+    kernel::load_modules(Needed::Always)?;
+    let config = match enclosed()? {
+        Some(config) => config,
+        None => Port::open(&arrivals)?.config()?,
+    };
     if let Some(ms) = config.clock_ms {
         clock::set(ms)?;
     }
@@ -33,6 +38,16 @@ fn boot() -> Result<Infallible> {
         clock::stir(seed)?;
     }
     put_programs(&config)?;
+    if config.root.memory.is_some() {
+        kernel::load_modules(Needed::Overlay)?;
+    }
+    for (kind, needed) in
+        [(ShareKind::Virtiofs, Needed::Virtiofs), (ShareKind::NineP, Needed::NineP)]
+    {
+        if config.shares.iter().any(|share| share.kind == kind) {
+            kernel::load_modules(needed)?;
+        }
+    }
     root::put(&config.root, &arrivals)?;
     let new = place::root(root::NEW)?;
     if let Some(persist) = &config.persist {
@@ -52,11 +67,24 @@ fn boot() -> Result<Infallible> {
         }
         Guest::Full => {
             full::put_unit()?;
+            if config.shell {
+                shell::put_getty()?;
+            }
             Command::new("/sbin/init")
         }
     };
     let program = next.get_program().to_owned();
     Err(next.env_clear().exec()).tried(|| format!("starting {} in the machine", program.display()))
+}
+
+/// What the machine is, if that came with the first root.
+fn enclosed() -> Result<Option<Config>> {
+    match std::fs::read(ENCLOSED) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        read => serde_json::from_slice(&read.tried(|| ENCLOSED)?)
+            .map(Some)
+            .map_err(|e| VmError::refused(format!("{ENCLOSED}: {e}"))),
+    }
 }
 
 /// Puts the programs where they are in every guest, and what this one is beside them.
@@ -67,9 +95,21 @@ fn put_programs(config: &Config) -> Result<()> {
             continue;
         }
         let to = format!("{PROGRAMS}/{name}");
-        std::fs::copy(from, &to)
-            .and_then(|_| std::fs::set_permissions(&to, PermissionsExt::from_mode(0o755)))
-            .tried(|| format!("putting {to} into the machine"))?;
+        let tried = || format!("putting {to} into the machine");
+        match config.guest {
+            // They are in memory already, and nobody takes a light guest's mounts away. The files that are mounted stay where
+            // they are, or the programs would take themselves for deleted.
+            Guest::Light => {
+                std::fs::File::create(&to).tried(tried)?;
+                rustix::mount::mount_bind(from, &to).tried(tried)?;
+            }
+            Guest::Full => {
+                std::fs::copy(from, &to)
+                    .and_then(|_| std::fs::set_permissions(&to, PermissionsExt::from_mode(0o755)))
+                    .and_then(|()| std::fs::remove_file(from))
+                    .tried(tried)?;
+            }
+        }
     }
     keep(config)
 }

@@ -68,10 +68,38 @@ pub fn rest() -> Result<()> {
     Ok(())
 }
 
-/// Loads the modules that were packed.
-pub fn load_modules() -> Result<()> {
+/// Modules that only some machines need before they have their root, where all others are. Loading them takes an emulated
+/// processor longer than all that comes after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needed {
+    /// By every machine.
+    Always,
+    /// Where the root is one in memory.
+    Overlay,
+    /// For shares by a process beside QEMU.
+    Virtiofs,
+    /// For shares by QEMU itself.
+    NineP,
+}
+
+impl Needed {
+    /// When the module in this file is needed.
+    fn of(path: &str) -> Self {
+        let name = path.rsplit('/').next().unwrap_or(path).split('.').next().unwrap_or_default();
+        match name {
+            "overlay" => Needed::Overlay,
+            "fuse" | "virtiofs" => Needed::Virtiofs,
+            "9pnet" | "9pnet_virtio" | "netfs" | "fscache" | "9p" => Needed::NineP,
+            _ => Needed::Always,
+        }
+    }
+}
+
+/// Loads those of the modules that were packed which are needed for this.
+pub fn load_modules(needed: Needed) -> Result<()> {
     let Ok(list) = std::fs::read_to_string(MODULES) else { return Ok(()) };
-    for path in list.lines().map(str::trim).filter(|line| !line.is_empty()) {
+    let paths = list.lines().map(str::trim).filter(|line| !line.is_empty());
+    for path in paths.filter(|path| Needed::of(path) == needed) {
         let file = File::open(path).tried(|| path)?;
         let compressed = [".xz", ".zst", ".gz"].iter().any(|end| path.ends_with(end));
         // MODULE_INIT_COMPRESSED_FILE
@@ -83,4 +111,17 @@ pub fn load_modules() -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_is_known_by_its_file() {
+        assert_eq!(Needed::of("/lib/modules/9pnet_virtio.ko"), Needed::NineP);
+        assert_eq!(Needed::of("/lib/modules/virtiofs.ko.xz"), Needed::Virtiofs);
+        assert_eq!(Needed::of("/lib/modules/overlay.ko"), Needed::Overlay);
+        assert_eq!(Needed::of("/lib/modules/virtio_blk.ko"), Needed::Always);
+    }
 }

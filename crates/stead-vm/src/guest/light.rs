@@ -1,6 +1,8 @@
 //! The first process of a light guest: it takes in the dead, has the agent run, and turns the machine off when it is told to.
 
-use crate::guest::{AGENT, SELF, keys, root, say};
+use crate::failure::{Result, Tried};
+use crate::guest::config::Config;
+use crate::guest::{AGENT, CONFIG, SELF, keys, root, say, shell};
 use crate::sys;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
@@ -33,40 +35,62 @@ pub fn run() -> ExitCode {
     };
     // Nobody waits for the machine because of these.
     std::thread::spawn(keys::make);
-    let mut agent = Agent::start();
+    let mut kept = vec![Kept::start("the agent", Box::new(agent))];
+    if let Some(config) = config().filter(|config| config.shell) {
+        kept.push(Kept::start("the shell", Box::new(move || shell::command(&config))));
+    }
     loop {
-        let limit = agent.due();
-        wait_for(&arrivals, limit);
+        wait_for(&arrivals, kept.iter().filter_map(Kept::due).min());
         while let Some(signal) = sys::read_signal(&arrivals) {
             if signal.number != libc::SIGCHLD {
                 turn_off(&arrivals);
             }
         }
-        reap(|pid| agent.has_ended(pid));
-        if agent.due() == Some(Duration::ZERO) {
-            agent = Agent::start();
+        reap(|pid| kept.iter_mut().for_each(|kept| kept.has_ended(pid)));
+        for kept in kept.iter_mut().filter(|kept| kept.due() == Some(Duration::ZERO)) {
+            kept.again();
         }
     }
 }
 
-/// The agent, which is there as long as the machine.
-struct Agent {
+/// What the machine is.
+fn config() -> Option<Config> {
+    serde_json::from_slice(&std::fs::read(CONFIG).ok()?).ok()
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the other programs that are kept may not be there")]
+fn agent() -> Result<Command> {
+    let mut agent = Command::new(SELF);
+    agent.arg(AGENT).env_clear();
+    sys::unblocked(&mut agent);
+    Ok(agent)
+}
+
+/// A program that is there as long as the machine.
+struct Kept {
+    what: &'static str,
+    command: Box<dyn Fn() -> Result<Command>>,
     /// `None`: it has ended.
     pid: Option<i32>,
     started: Instant,
 }
 
-impl Agent {
-    fn start() -> Self {
-        let mut agent = Command::new(SELF);
-        agent.arg(AGENT).env_clear();
-        sys::unblocked(&mut agent);
-        let child = agent.spawn();
+impl Kept {
+    fn start(what: &'static str, command: Box<dyn Fn() -> Result<Command>>) -> Self {
+        let mut kept = Kept { what, command, pid: None, started: Instant::now() };
+        kept.again();
+        kept
+    }
+
+    fn again(&mut self) {
+        let tried = || format!("{} cannot be started", self.what);
+        let child = (self.command)().and_then(|mut command| command.spawn().tried(tried));
         if let Err(e) = &child {
-            say(&format!("the agent cannot be started: {e}"));
+            say(&e.to_string());
         }
         // Its end is seen with everybody else's.
-        Agent { pid: child.ok().map(|child| child.id() as i32), started: Instant::now() }
+        self.pid = child.ok().map(|child| child.id() as i32);
+        self.started = Instant::now();
     }
 
     fn has_ended(&mut self, pid: i32) {

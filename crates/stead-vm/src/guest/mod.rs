@@ -1,7 +1,7 @@
 //! What this program does inside a machine.
 //!
 //! [`init`] is what the kernel starts: it makes the machine what its keeper says ([`config`]), and becomes the first process of a
-//! light guest ([`light`]) or the root's own init, which finds a unit for the agent ([`full`]). [`agent`] does what the host asks.
+//! light guest ([`light`]) or the root's own init, which finds a unit for the agent (`full`). [`agent`] does what the host asks.
 
 pub mod agent;
 mod arrivals;
@@ -11,6 +11,7 @@ pub mod config;
 mod forward;
 mod freeze;
 mod full;
+mod gpt;
 mod identity;
 pub mod init;
 mod kernel;
@@ -22,6 +23,7 @@ mod port;
 mod root;
 mod sessions;
 mod shares;
+mod shell;
 
 /// How this program is called as the first process of a light guest.
 pub const FIRST: &str = "first-process";
@@ -34,6 +36,8 @@ const PROGRAMS: &str = "/run/stead/bin";
 const SELF: &str = "/run/stead/bin/stead-vm";
 /// What the machine is, for its agent.
 const CONFIG: &str = "/run/stead/config.json";
+/// What the machine is, beside the first root, where nobody is at the other end of the line to tell it.
+const ENCLOSED: &str = "/config.json";
 /// Where the disk is whose folders outlive the root.
 const PERSIST: &str = "/run/stead/persist";
 

@@ -63,6 +63,13 @@ pub fn folder(root: BorrowedFd<'_>, path: &Path, mode: u32, links: bool) -> Resu
     Ok(at)
 }
 
+/// The plain file `path` below `root`, if it is one; no link is followed.
+pub fn file(root: BorrowedFd<'_>, path: &Path) -> Option<OwnedFd> {
+    let found = beneath(root, path, OFlags::PATH, false).ok()?;
+    let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&found).ok()?.st_mode);
+    (kind == rustix::fs::FileType::RegularFile).then_some(found)
+}
+
 /// Makes `text` what is in the file `path` below `root`. Whatever else is in its place is replaced, unless it is a folder.
 pub fn write(root: BorrowedFd<'_>, path: &str, text: &str, mode: u32) -> Result<()> {
     let path = Path::new(path);

@@ -3,17 +3,19 @@
 use crate::failure::{Result, Tried, VmError};
 use crate::guest::arrivals::Arrivals;
 use crate::guest::config::{Persist, Root};
-use crate::guest::{PERSIST, place};
+use crate::guest::{ENCLOSED, PERSIST, gpt, place};
 use crate::sys;
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
-use rustix::mount::{MountFlags, mount, mount_bind_recursive, mount_move};
+use rustix::mount::{MountFlags, mount, mount_bind, mount_bind_recursive, mount_move};
 use std::ffi::CString;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Where the root is while it is made.
 pub const NEW: &str = "/root.new";
+/// Files that are written at each boot, always the same: they need not be kept.
+const ALWAYS: [&str; 4] = ["/etc/machine-id", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"];
 /// Where its parts are, if it is one in memory.
 const LOWER: &str = "/root.lower";
 const UPPER: &str = "/root.upper";
@@ -23,6 +25,9 @@ pub fn put(root: &Root, arrivals: &Arrivals) -> Result<()> {
     place::make(NEW)?;
     let device = find(&root.device, arrivals)?;
     let Some(memory) = root.memory else {
+        if root.grow {
+            gpt::grow(&device)?;
+        }
         mount_device(&device, NEW, &root.fstype, MountFlags::NOATIME, "")?;
         return if root.grow { grow(&device, NEW) } else { Ok(()) };
     };
@@ -55,6 +60,13 @@ pub fn put_persist(persist: &Persist, new: BorrowedFd<'_>, arrivals: &Arrivals) 
     }
     let disk = place::root(PERSIST)?;
     for path in &persist.folders {
+        if ALWAYS.iter().any(|always| path == Path::new(always)) {
+            continue;
+        }
+        if let Some(target) = place::file(new, path) {
+            put_file(path, &target, disk.as_fd())?;
+            continue;
+        }
         let target = place::folder(new, path, 0o755, true)?;
         let kept = path.strip_prefix("/").unwrap_or(path);
         let fresh = !Path::new(PERSIST).join(kept).exists();
@@ -70,6 +82,23 @@ pub fn put_persist(persist: &Persist, new: BorrowedFd<'_>, arrivals: &Arrivals) 
         mount_bind_recursive(place::by_fd(&source), place::by_fd(&target)).tried(tried)?;
     }
     Ok(())
+}
+
+/// Puts a file of the disk that is kept into the place of the root's, which it is a copy of at first.
+fn put_file(path: &Path, target: &OwnedFd, disk: BorrowedFd<'_>) -> Result<()> {
+    let tried = || format!("{} on the disk that is kept", path.display());
+    let source = if let Some(source) = place::file(disk, path) {
+        source
+    } else {
+        let parent = place::folder(disk, path.parent().unwrap_or(Path::new("/")), 0o755, false)?;
+        let copy = Path::new(&place::by_fd(&parent)).join(path.file_name().unwrap_or_default());
+        let about = std::fs::metadata(place::by_fd(target)).tried(tried)?;
+        std::fs::copy(place::by_fd(target), &copy).tried(tried)?;
+        std::os::unix::fs::chown(&copy, Some(about.uid()), Some(about.gid())).tried(tried)?;
+        place::file(disk, path)
+            .ok_or_else(|| VmError::refused(format!("{}: it is no file", tried())))?
+    };
+    mount_bind(place::by_fd(&source), place::by_fd(target)).tried(tried)
 }
 
 fn mount_device(
@@ -145,7 +174,7 @@ pub fn enter(new: BorrowedFd<'_>) -> Result<()> {
         let (from, to) = (format!("/{name}"), format!("{NEW}/{name}"));
         mount_move(&from, &to).tried(|| format!("moving {from}"))?;
     }
-    for path in ["/init", "/stead-hold", "/modules"] {
+    for path in ["/modules", ENCLOSED] {
         let _ = std::fs::remove_file(path);
     }
     let _ = std::fs::remove_dir_all("/lib/modules");

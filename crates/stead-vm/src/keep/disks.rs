@@ -22,19 +22,20 @@ impl Disks {
         Disks { tops, made: 0 }
     }
 
-    /// Puts overlays on disks, all at once.
+    /// Puts overlays on disks, all at once. Each file is given twice, to be written and only to be read: what a later overlay
+    /// lies on is opened anew to be read, and were it not, its lock would keep other machines from it.
     ///
     /// # Errors
     /// If QEMU refuses; all is as before then.
     pub fn overlay(
         &mut self,
         qmp: &mut Qmp,
-        overlays: &[(&str, BorrowedFd<'_>)],
+        overlays: &[(&str, [BorrowedFd<'_>; 2])],
     ) -> Result<(), QmpError> {
         let mut after = self.tops.clone();
         let mut added = Vec::new();
         let mut actions = Vec::new();
-        let result = overlays.iter().try_for_each(|(serial, file)| {
+        let result = overlays.iter().try_for_each(|(serial, [file, to_read])| {
             let Some((_, top)) = after.iter_mut().find(|(of, _)| of == serial) else {
                 return Err(refused("an overlay", &format!("there is no disk {serial}")));
             };
@@ -51,6 +52,7 @@ impl Disks {
                 return Err(e);
             }
             added.push((node.clone(), set));
+            qmp.give_instead(set, *to_read)?;
             let under = std::mem::replace(top, node.clone());
             actions.push(json!({
                 "type": "blockdev-snapshot", "data": { "node": under, "overlay": node },

@@ -3,7 +3,9 @@
 mod agent;
 mod console;
 mod disks;
+mod pressure;
 mod qemu;
+mod screen;
 mod shares;
 pub(crate) mod sys;
 mod talk;

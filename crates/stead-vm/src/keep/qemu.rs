@@ -3,12 +3,13 @@
 use super::console::{self, thread};
 use super::disks::{self, Disks};
 use super::talk::{Asked, Starter, listen};
-use super::{agent, shares, sys};
+use super::{agent, pressure, screen, shares, sys};
 use crate::args::{Inherited, arguments};
 use crate::control::{Answer, Request, Told};
 use crate::files;
 use crate::qmp::{Event, Qmp, QmpError};
-use crate::spec::{Accel, Ended, Vm};
+use crate::spec::{Accel, Boot, Ended, Vm};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -25,11 +26,28 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub const GRACE: Duration = Duration::from_secs(30);
 /// How often it is tried whether a disk that was full has room.
 const AGAIN: Duration = Duration::from_secs(5);
+/// How long after this host was last short of memory a guest gets back what it gave.
+const RELAX: Duration = Duration::from_mins(1);
 /// How long QEMU may take to end once it was told to.
 const QUIT: Duration = Duration::from_secs(3);
 
 /// How long QEMU may take to tidy up after it wrote a guest's memory.
 const FINISH: Duration = Duration::from_secs(10);
+
+/// What a person is told while a guest stands still.
+const NO_ROOM: &str =
+    "the disk of this host is full, so it stands still: make room, and it goes on by itself";
+
+/// Whether there is room on the disk of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// As far as anybody knows.
+    Enough,
+    /// None: the guest stands still.
+    None,
+    /// The guest goes on, to see whether there is.
+    Tried,
+}
 
 /// What this waits for.
 enum Happened {
@@ -43,6 +61,8 @@ enum Happened {
     Panicked(String),
     /// The agent inside is there.
     Agent,
+    /// This host is short of memory.
+    Short,
     /// Somebody asks.
     Asked(Asked),
 }
@@ -77,6 +97,7 @@ pub fn run(spec: &Path) -> ExitCode {
     if orderly { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the machine")]
 struct Keeper<'a> {
     vm: &'a Vm,
     qmp: Qmp,
@@ -88,14 +109,19 @@ struct Keeper<'a> {
     _shares: Vec<Child>,
     /// Since when the guest is to shut down.
     ending: Option<Instant>,
+    /// Why it was ended in the midst of it all.
     panicked: Option<String>,
-    /// Whether a disk of the host is full, so that the guest stands still.
-    full: bool,
+    /// When this host was last short of memory, and the guest gave back some.
+    squeezed: Option<Instant>,
+    /// Whether the guest stands still for want of room on a disk of the host.
+    room: Room,
     /// Whether the guest shut itself down.
     orderly: bool,
+    /// QEMU's process.
+    qemu: OwnedFd,
     /// Whether everything was on disk at the last snapshot.
     quiesced: bool,
-    /// Whether it goes on from kept memory, and thinks it is who it was then.
+    /// Whether it goes on from kept memory, or has an init of its own: it does not know who it is now.
     old: bool,
 }
 
@@ -144,6 +170,9 @@ impl<'a> Keeper<'a> {
             .spawn()
             .map_err(|e| io::Error::new(e.kind(), format!("start {}: {e}", vm.qemu.display())))?;
         drop((its_monitor, its_line, its_console, tap, kvm));
+        // Nobody has waited for it yet, so this is it.
+        let pid = Pid::from_child(&child);
+        let qemu = pidfd_open(pid, PidfdFlags::empty())?;
         on(&give, "qemu", move |give| {
             if let Ok(status) = child.wait() {
                 let _ = give.send(Happened::Ended(status));
@@ -154,6 +183,15 @@ impl<'a> Keeper<'a> {
         console::carry(console, console_door, &vm.console_log, move |why| {
             let _ = panics.send(Happened::Panicked(why));
         })?;
+        if vm.screen.is_some() {
+            screen::serve(door(vm, files::SCREEN)?, &vm.folder)?;
+        }
+        if vm.balloon.is_some() {
+            let short = give.clone();
+            pressure::listen(move || {
+                let _ = short.send(Happened::Short);
+            })?;
+        }
         let there = give.clone();
         agent::carry(line, agent_door, vm.config.clone(), move || {
             let _ = there.send(Happened::Agent);
@@ -172,10 +210,12 @@ impl<'a> Keeper<'a> {
                 _shares: serving,
                 ending: None,
                 panicked: None,
-                full: false,
+                squeezed: None,
+                room: Room::Enough,
                 orderly: false,
+                qemu,
                 quiesced: false,
-                old: vm.resume.is_some(),
+                old: vm.resume.is_some() || vm.boot == Boot::Firmware,
             },
             Err(e) => return Err(io::Error::other(said(vm).unwrap_or_else(|| e.to_string()))),
         };
@@ -206,7 +246,8 @@ impl<'a> Keeper<'a> {
                 // Its end follows.
                 Happened::Qmp(None) => {}
                 Happened::Agent => self.agent(starter),
-                Happened::Panicked(why) => self.panic(why),
+                Happened::Panicked(why) => self.panic(&why),
+                Happened::Short => self.squeeze(),
                 Happened::Asked(asked) => {
                     let answer = self.answer(&asked.request, &asked.files);
                     let _ = asked.answer.send(answer);
@@ -220,22 +261,33 @@ impl<'a> Keeper<'a> {
         if let Some(before) = self.before.pop_front() {
             return Some(before);
         }
-        let left = match self.ending {
-            Some(since) => GRACE.saturating_sub(since.elapsed()).max(QUIT.min(GRACE)),
-            None if self.full => AGAIN,
-            None => return self.happened.recv().ok(),
-        };
-        self.happened.recv_timeout(left).ok()
+        let end = self.ending.map(|since| GRACE.saturating_sub(since.elapsed()).max(QUIT));
+        let again = (self.room != Room::Enough).then_some(AGAIN);
+        let relaxed = self.squeezed.map(|since| RELAX.saturating_sub(since.elapsed()));
+        match [end, again, relaxed].into_iter().flatten().min() {
+            Some(left) => self.happened.recv_timeout(left).ok(),
+            None => self.happened.recv().ok(),
+        }
     }
 
     fn on_time(&mut self) {
-        if self.ending.is_some() {
+        if self.squeezed.is_some_and(|since| since.elapsed() >= RELAX) {
+            self.squeezed = None;
+            let _ = self.balloon(self.vm.memory);
+        }
+        if self.ending.is_some_and(|since| since.elapsed() >= GRACE) {
             // It was asked and does not end.
-            let _ = self.qmp.ask("quit", &Value::Null);
-        } else if self.full {
-            self.full = false;
+            if let Err(QmpError::Silent(_)) = self.qmp.ask_within("quit", QUIT) {
+                self.panicked = Some("QEMU hung, and was killed".into());
+                let _ = pidfd_send_signal(&self.qemu, Signal::KILL);
+            }
+        } else if self.room == Room::None {
+            self.room = Room::Tried;
             // If there is still no room, the guest stands still again, and an event says so.
             let _ = self.qmp.ask("cont", &Value::Null);
+        } else {
+            self.room = Room::Enough;
+            let _ = std::fs::remove_file(self.vm.folder.join(files::NOTES));
         }
     }
 
@@ -245,18 +297,37 @@ impl<'a> Keeper<'a> {
             return;
         }
         self.ending = Some(Instant::now());
-        let _ = self.qmp.ask("cont", &Value::Null);
+        // One that hangs must not keep this from what it does then.
+        let _ = self.qmp.ask_within("cont", QUIT);
         let by_agent = self.vm.config.is_some() && agent::down(&self.vm.folder).is_ok();
         if !by_agent {
             // As if somebody pressed the button on the machine.
-            let _ = self.qmp.ask("system_powerdown", &Value::Null);
+            let _ = self.qmp.ask_within("system_powerdown", QUIT);
         }
+    }
+
+    /// Has the guest give back what memory it can spare, for as long as this host is short of it.
+    fn squeeze(&mut self) {
+        if let Some(least) = self.vm.balloon
+            && self.squeezed.replace(Instant::now()).is_none()
+        {
+            let _ = self.balloon(least);
+        }
+    }
+
+    fn balloon(&mut self, bytes: u64) -> Result<(), QmpError> {
+        self.qmp.ask("balloon", &json!({ "value": bytes })).map(drop)
     }
 
     fn event(&mut self, event: &Event) {
         match event.event.as_str() {
             "SHUTDOWN" => self.orderly = event.data["reason"] == "guest-shutdown",
-            "BLOCK_IO_ERROR" if event.data["action"] == "stop" => self.full = true,
+            "BLOCK_IO_ERROR" if event.data["action"] == "stop" => {
+                if self.room == Room::Enough {
+                    let _ = std::fs::write(self.vm.folder.join(files::NOTES), NO_ROOM);
+                }
+                self.room = Room::None;
+            }
             _ => {}
         }
     }
@@ -274,7 +345,7 @@ impl<'a> Keeper<'a> {
         starter.done(&Told::Ready);
     }
 
-    fn panic(&mut self, why: String) {
+    fn panic(&mut self, why: &str) {
         // Anybody inside can write such a line to the console; a kernel that panicked answers nothing.
         if self.vm.config.is_some() && agent::answers(&self.vm.folder) {
             return;
@@ -304,37 +375,35 @@ impl<'a> Keeper<'a> {
         let done = match request {
             Request::Status => Ok(()),
             Request::Snapshot { disks, memory }
-                if files.len() == disks.len() + usize::from(*memory) =>
+                if files.len() == 2 * disks.len() + usize::from(*memory) =>
             {
-                let overlays: Vec<_> =
-                    disks.iter().map(String::as_str).zip(files.iter().map(AsFd::as_fd)).collect();
+                let each = files.chunks_exact(2).map(|file| [file[0].as_fd(), file[1].as_fd()]);
+                let overlays: Vec<_> = disks.iter().map(String::as_str).zip(each).collect();
                 let memory = memory.then(|| files.last().map(AsFd::as_fd)).flatten();
                 self.snapshot(&overlays, memory)
             }
             Request::Snapshot { .. } => {
-                Err(disks::refused("a snapshot", "not a file for each disk"))
+                Err(disks::refused("a snapshot", "not two files for each disk"))
             }
-            Request::Balloon(bytes) => {
-                self.qmp.ask("balloon", &json!({ "value": bytes })).map(drop)
-            }
+            Request::Balloon(bytes) => self.balloon(*bytes),
         };
         let mut answer = Answer { quiesced: self.quiesced, ..Answer::default() };
         let status = done.and_then(|()| self.qmp.ask("query-status", &Value::Null));
         match status {
-            Ok(status) => answer.status = status["status"].as_str().unwrap_or_default().to_owned(),
+            Ok(status) => {
+                status["status"].as_str().unwrap_or_default().clone_into(&mut answer.status);
+            }
             Err(e) => answer.error = Some(e.to_string()),
         }
-        if self.full {
-            answer.notes.push(
-                "the disk of this host is full, so it stands still: make room, and it goes on by itself".into(),
-            );
+        if self.room == Room::None {
+            answer.notes.push(NO_ROOM.into());
         }
         answer
     }
 
     fn snapshot(
         &mut self,
-        overlays: &[(&str, BorrowedFd<'_>)],
+        overlays: &[(&str, [BorrowedFd<'_>; 2])],
         memory: Option<BorrowedFd<'_>>,
     ) -> Result<(), QmpError> {
         let Some(memory) = memory else {

@@ -32,6 +32,11 @@ pub fn serve(vm: &Vm) -> io::Result<Vec<Child>> {
         if !share.writable {
             command.arg("--readonly");
         }
+        // It insists on what it would use, and a sandbox has not all of it: no devices are made there, for one.
+        let without: Vec<String> = lacking().map(|name| format!("-{name}")).collect();
+        if !without.is_empty() {
+            command.arg(format!("--modcaps={}", without.join(":")));
+        }
         sys::inherit(&mut command, &[listener.as_raw_fd()]);
         let child = command.spawn().map_err(|e| {
             io::Error::other(format!("{} for the share {}: {e}", program.display(), share.tag))
@@ -39,4 +44,26 @@ pub fn serve(vm: &Vm) -> io::Result<Vec<Child>> {
         serving.push(child);
     }
     Ok(serving)
+}
+
+/// Capabilities that the program of a share takes up unless it is told not to, by the kernel's numbers.
+const TAKEN: [(u32, &str); 8] = [
+    (0, "chown"),
+    (1, "dac_override"),
+    (3, "fowner"),
+    (4, "fsetid"),
+    (6, "setgid"),
+    (7, "setuid"),
+    (27, "mknod"),
+    (31, "setfcap"),
+];
+
+/// Those of them that this program has not, and so cannot give.
+fn lacking() -> impl Iterator<Item = &'static str> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let has = status
+        .lines()
+        .find_map(|line| u64::from_str_radix(line.strip_prefix("CapPrm:")?.trim(), 16).ok())
+        .unwrap_or(u64::MAX);
+    TAKEN.into_iter().filter(move |(number, _)| has & (1 << number) == 0).map(|(_, name)| name)
 }

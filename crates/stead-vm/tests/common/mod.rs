@@ -11,7 +11,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -97,11 +97,16 @@ impl Boot {
         drive.push(&disk);
         qemu.arg("-drive").arg(drive);
         qemu.args(["-device", &format!("virtio-blk-{dev},drive=root,serial=root")]);
+        let qmp = UnixListener::bind(path("qmp")).expect("a socket");
+        fcntl_setfd(&qmp, FdFlags::empty()).expect("a descriptor for QEMU");
+        let fd = qmp.as_raw_fd();
+        qemu.args(["-chardev", &format!("socket,id=qmp,fd={fd},server=on,wait=off")]);
+        qemu.args(["-mon", "chardev=qmp,mode=control"]);
         qemu.args(self.extra.iter().map(|arg| arg.replace("DEV", dev)));
         qemu.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = qemu.spawn().expect("QEMU");
         let console = child.stdout.take().expect("its console");
-        drop(listener);
+        drop((listener, qmp));
         let (words, heard) = channel();
         let on_console = words.clone();
         std::thread::spawn(move || {
@@ -183,6 +188,20 @@ impl Guest {
         let (port, thread) = self.relay.take().expect("a relay");
         port.shutdown(std::net::Shutdown::Both).expect("an open line");
         thread.join().expect("the relay ends well");
+    }
+
+    /// Gives QEMU orders, one after the other, and waits for the event that is named, if one is.
+    pub fn order(&self, orders: &[(&str, Option<&str>)]) {
+        let mut qmp = UnixStream::connect(self.path("qmp")).expect("QEMU");
+        let mut said = BufReader::new(qmp.try_clone().expect("a descriptor")).lines();
+        let mut until = |what: &str| {
+            while !said.next().expect("QEMU speaks").expect("text").contains(what) {}
+        };
+        until("QMP");
+        for (order, event) in [("\"qmp_capabilities\"", None)].iter().chain(orders) {
+            writeln!(qmp, "{{\"execute\": {order}}}").expect("QEMU reads");
+            until(event.unwrap_or("\"return\""));
+        }
     }
 
     /// Waits for a word.

@@ -7,14 +7,14 @@ use crate::failure::{Failure, Outcome};
 use crate::present::NoC1;
 use crate::steward::Steward;
 use rustix::fs::inotify;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use stead_hold::attach::{AttachError, Outcome as Attached, console};
-use stead_hold::client::ClientError;
+use stead_hold::attach::{Outcome as Attached, console};
 use stead_hold::term::Plain;
 use stead_steward::machines::api;
+use stead_vm::doubted;
 
 pub fn run(args: &Console) -> Outcome {
     let name = &args.machine;
@@ -27,7 +27,12 @@ pub fn run(args: &Console) -> Outcome {
     if args.log {
         return log(&found.log, args);
     }
-    match console(&found.socket, attach::options()?.detach_key) {
+    let stream = doubted::connect(&found.socket).map_err(|e| {
+        Failure::failed(format!("the console of \"{name}\" cannot be reached: {e}")).help(format!(
+            "stead up {name} starts it; stead console {name} --log prints what it printed"
+        ))
+    })?;
+    match console(stream, attach::options()?.detach_key) {
         Ok(Attached::Closed(why)) => Err(Failure::failed(format!("{name}: {why}"))
             .help(format!("stead console {name} --log prints what it printed"))),
         Ok(_) => {
@@ -35,12 +40,6 @@ pub fn run(args: &Console) -> Outcome {
             print(said.as_bytes())?;
             Ok(0)
         }
-        Err(AttachError::Client(ClientError::Unreachable(e))) => Err(Failure::failed(format!(
-            "the console of \"{name}\" cannot be reached: {e}"
-        ))
-        .help(format!(
-            "stead up {name} starts it; stead console {name} --log prints what it printed"
-        ))),
         Err(e) => Err(e.into()),
     }
 }
@@ -49,7 +48,7 @@ pub fn run(args: &Console) -> Outcome {
 fn log(path: &Path, args: &Console) -> Outcome {
     // Watched before reading, so that nothing is written in between unseen.
     let watch = args.follow.then(|| watch(path)).transpose()?;
-    let mut file = match File::open(path) {
+    let mut file = match doubted::open(path) {
         Ok(file) => Some(file),
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(Failure::failed(format!("{}: {e}", path.display()))),
@@ -60,7 +59,7 @@ fn log(path: &Path, args: &Console) -> Outcome {
     let mut buf = vec![0; 64 * 1024];
     loop {
         if file.is_none() {
-            file = File::open(path).ok();
+            file = doubted::open(path).ok();
         }
         while let Some(file) = &mut file {
             let n = file.read(&mut buf)?;
@@ -132,7 +131,7 @@ fn write(file: &Path, script: &str, force: bool) -> Result<(), Failure> {
         .help("--force writes over it, -o FILE writes another"));
     }
     let mut options = fs::OpenOptions::new();
-    let opened = options.write(true).create(true).truncate(true).mode(0o755).open(file);
+    let opened = options.write(true).create(true).truncate(true).mode(0o700).open(file);
     opened.and_then(|mut opened| opened.write_all(script.as_bytes())).map_err(|e| {
         Failure::failed(format!("cannot write {}: {e}", file.display()))
             .help("-o FILE writes it elsewhere, -o - prints it")

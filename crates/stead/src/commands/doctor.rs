@@ -1,5 +1,7 @@
 //! `stead doctor`: what this host can do for machines, found out by making one; or what is wrong with one that is there.
 
+mod vm;
+
 use super::{door, machine, print, print_json};
 use crate::cli::Doctor;
 use crate::failure::{Failure, Outcome};
@@ -149,6 +151,7 @@ fn of_host() -> Result<Vec<Finding>, Failure> {
         Err("only root can make them".into())
     };
     findings.push(Finding::of("images of other systems, such as debian/12", images));
+    findings.extend(vm::findings(&places));
     findings.extend(
         notes.into_iter().map(|note| Finding::of("a sandbox is all that it should be", Err(note))),
     );

@@ -14,3 +14,4 @@ mod links;
 mod network;
 mod probe;
 mod secrets;
+mod vms;

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
 /// Attempts to connect, with a word for each.
-const CONNECT: &str = r"
+pub const CONNECT: &str = r"
 PATIENCE = 20
 def connect(host, port, hello=None):
     s = socket.create_connection((host, port), PATIENCE)
@@ -93,7 +93,7 @@ fn sockets_of_the_host_that_have_no_path_are_out_of_reach() {
 
 /// An internet in a network namespace of its own, and the world's programs in the one beside it: every address answers
 /// with the name it was asked for.
-struct Internet(Vec<Child>);
+pub struct Internet(Vec<Child>);
 
 const STAND_IN: &str = r"
 import socket, struct, threading, sys
@@ -125,7 +125,7 @@ print('serving', flush=True); sys.stdin.read()
 
 impl Internet {
     /// `None` where this user may make none, which is printed.
-    fn new(world: &mut World) -> Option<Self> {
+    pub fn new(world: &mut World) -> Option<Self> {
         if !rustix::process::geteuid().is_root() || Command::new("ip").arg("-V").output().is_err() {
             println!("SKIPPED: only root with the program ip can make an internet");
             return None;
@@ -189,7 +189,7 @@ impl Drop for Internet {
 }
 
 /// What is tried of names and addresses: a plain request, a TLS hello with a server name.
-const NAMES: &str = r"
+pub const NAMES: &str = r"
 import ssl
 def http(at, host): return connect(at, 80, f'GET / HTTP/1.1\r\nHost: {host}\r\n\r\n'.encode())
 def hello(name):

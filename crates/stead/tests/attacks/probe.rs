@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 
 /// What every probe begins with.
 const PRELUDE: &str = r"
-import ctypes, errno, fcntl, os, socket, struct, sys
-libc = ctypes.CDLL(None, use_errno=True)
+import errno, fcntl, os, socket, struct, sys
+try:
+    import ctypes
+    libc = ctypes.CDLL(None, use_errno=True)
+except ImportError: pass # The least Python there is calls no C.
 X86 = os.uname().machine == 'x86_64'
 def say(name, what): print(name, what, sep='\t', flush=True)
 def tell(name, result):

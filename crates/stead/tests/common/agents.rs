@@ -201,7 +201,7 @@ impl Agents {
 
     /// Waits for a state or a text.
     pub fn wait(&self, name: &str, what: &str) {
-        self.ok(&["wait", name, "--for", what, "--timeout", "60s"]);
+        self.ok(&["wait", name, "--for", what, "--timeout", "240s"]);
     }
 
     /// Types a prompt, and Enter once the prompt is on the screen.

@@ -7,6 +7,7 @@ pub mod raw;
 mod small_disk;
 pub mod terminal;
 mod traces;
+pub mod vms;
 
 pub use small_disk::SmallDisk;
 use std::os::unix::fs::PermissionsExt;
@@ -18,7 +19,7 @@ use stead_wire::session::Session;
 pub use terminal::Terminal;
 
 /// How long anything may take before a test fails. Nothing waits this long unless it is broken.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(4);
 
 /// Folders of one test's own: its home, its sessions, its steward.
 pub struct World {
@@ -113,7 +114,12 @@ impl World {
 
     /// Puts the data folder on a small disk, which only programs that run from now on see.
     pub fn use_small_disk(&mut self) {
-        let disk = SmallDisk::new(self);
+        self.use_disk_of("8m");
+    }
+
+    /// The same with a disk of this size, as `mount` reads it.
+    pub fn use_disk_of(&mut self, size: &str) {
+        let disk = SmallDisk::new(self, size);
         self.within = disk.within();
         self.disk = Some(disk);
     }

@@ -5,22 +5,23 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// A filesystem of 8 MB at the world's data folder, in a mount namespace of its own.
+/// A small filesystem at the world's data folder, in a mount namespace of its own.
 pub struct SmallDisk {
     keeper: Child,
 }
 
 impl SmallDisk {
-    pub fn new(world: &World) -> Self {
+    pub fn new(world: &World, size: &str) -> Self {
         let data = world.path().join("data");
         let script =
-            format!("mount -t tmpfs -o size=8m none {} && echo ready && cat", data.display());
+            format!("mount -t tmpfs -o size={size} none {} && echo ready && cat", data.display());
         let mut command = Command::new("unshare");
         if !rustix::process::geteuid().is_root() {
             command.args(["--user", "--map-root-user"]);
         }
         let mut keeper = command
             .args(["--mount", "sh", "-c", &script])
+            .current_dir(world.home())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -43,7 +44,7 @@ impl SmallDisk {
     /// The command to run programs behind.
     pub fn within(&self) -> Vec<String> {
         let target = self.keeper.id().to_string();
-        let words = ["nsenter", "--mount", "--preserve-credentials", "--target", &target];
+        let words = ["nsenter", "--mount", "--wd", "--preserve-credentials", "--target", &target];
         words.map(String::from).to_vec()
     }
 }

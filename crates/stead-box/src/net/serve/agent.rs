@@ -28,10 +28,18 @@ pub enum Place {
     Address(SocketAddrV4),
     /// Where the agent finds this port.
     Agent(u16),
+    /// The machine's screen.
+    Screen,
 }
+
+/// The port inside that is the screen.
+const SCREEN: u16 = 0;
 
 /// All places of a port, the last to be tried first. `guest`: it is a virtual machine.
 pub fn places(own: Ipv4Addr, port: u16, guest: bool, agent: bool) -> Vec<Place> {
+    if port == SCREEN {
+        return vec![Place::Screen];
+    }
     let at = |address| Place::Address(SocketAddrV4::new(address, port));
     match (guest, agent) {
         // On the loopback, or on the sandbox's own address only.
@@ -44,11 +52,13 @@ pub fn places(own: Ipv4Addr, port: u16, guest: bool, agent: bool) -> Vec<Place> 
 impl Server {
     /// A connection to a place inside, made or being made; an agent has yet to answer.
     pub(super) fn reach(&self, place: Place) -> io::Result<OwnedFd> {
-        match (place, &self.setup.net.agent) {
-            (Place::Address(there), _) => self.inside.connect(there),
-            (Place::Agent(port), Some(socket)) => call(socket, port),
-            (Place::Agent(_), None) => Err(io::ErrorKind::NotFound.into()),
-        }
+        let net = &self.setup.net;
+        let (socket, port) = match place {
+            Place::Address(there) => return self.inside.connect(there),
+            Place::Agent(port) => (&net.agent, port),
+            Place::Screen => (&net.screen, SCREEN),
+        };
+        call(socket.as_deref().ok_or(io::ErrorKind::NotFound)?, port)
     }
 }
 

@@ -143,7 +143,7 @@ impl Server {
                 if !others.is_empty() {
                     self.remind(key, due);
                 }
-                let asking = matches!(place, Place::Agent(_));
+                let asking = !matches!(place, Place::Address(_));
                 visit.connecting = Some(Connecting { socket, port, others, asking, due });
                 return Some(visit);
             }
@@ -182,12 +182,23 @@ impl Server {
     }
 
     /// Puts other rules in the place of these. Nothing changes unless all can.
-    fn change(&mut self, net: Net) -> Result<(), String> {
+    fn change(&mut self, mut net: Net) -> Result<(), String> {
         if net.address != self.setup.net.address {
             return Err("the address of a sandbox that runs cannot change".into());
         }
-        if net.tap != self.setup.net.tap {
+        let was = &self.setup.net;
+        if net.tap.is_some() && was.tap.is_none() {
             return Err("whether a sandbox that runs is a virtual machine cannot change".into());
+        }
+        if was.tap.is_some() {
+            // What leads into a virtual machine is settled at its start.
+            net = Net {
+                tap: was.tap.clone(),
+                agent: was.agent.clone(),
+                screen: was.screen.clone(),
+                ports: was.ports.clone(),
+                ..net
+            };
         }
         let rules = Rules::read(&self.setup.name, &net)?;
         let mut added = Vec::new();

@@ -376,7 +376,7 @@ impl Server {
                 if !list.is_empty() {
                     patience = agent::PATIENCE;
                 }
-                let asking = matches!(there, Place::Agent(_));
+                let asking = !matches!(there, Place::Address(_));
                 let made = self
                     .reach(there)
                     .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO));

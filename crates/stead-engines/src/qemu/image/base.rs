@@ -118,7 +118,8 @@ fn make(job: &Job, recipe: &Recipe, part: &Path) -> Result<(), ImageError> {
         modules::collect(job.name, &root.join("lib/modules").join(&release), job.tools)?
     {
         keep(&first.join(&file), &content)?;
-        order += &format!("{file}\n");
+        order += &file;
+        order.push('\n');
     }
     keep(&first.join(ORDER), order.as_bytes())?;
 

@@ -1,5 +1,6 @@
 //! Archives that a kernel unpacks as its first root: the format `newc`, always the same bytes for the same parts.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 const FOLDER: u32 = 0o04_0755;
@@ -67,7 +68,7 @@ impl<W: Write> Archive<W> {
         let fields = [number, mode, 0, 0, links, 0, size, 0, 0, device.0, device.1, name, 0];
         let mut head = String::from("070701");
         for field in fields {
-            head.push_str(&format!("{field:08x}"));
+            let _ = write!(head, "{field:08x}");
         }
         head.push_str(path);
         head.push('\0');
@@ -99,7 +100,7 @@ mod tests {
         let starts: Vec<_> = text.match_indices("070701").map(|(at, _)| at).collect();
         assert_eq!(starts.len(), 5);
         assert!(starts.iter().all(|at| at % 4 == 0), "{starts:?}");
-        assert!(text.contains("12345\0\0\0070701"), "{text}");
+        assert!(text.contains("12345\0\0\u{0}070701"), "{text}");
         assert_eq!(bytes.len() % 4, 0);
     }
 }

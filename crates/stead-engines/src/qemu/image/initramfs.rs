@@ -6,6 +6,7 @@
 use super::Programs;
 use super::base::{self, Base};
 use super::cpio::Archive;
+use super::lean;
 use crate::debian::ImageError;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -16,6 +17,12 @@ use std::path::{Path, PathBuf};
 
 /// Folders that the init mounts something on.
 const FOLDERS: [&str; 6] = ["dev", "proc", "sys", "run", "lib", "lib/modules"];
+/// Another one for another way to pack the same.
+const FORM: &[u8] = b"3";
+/// Its length is a multiple of this. QEMU puts it at the end of a microvm's memory, at the beginning of a page, where the
+/// firmware has put the ACPI tables before: in the last page, which is left alone only by a first root of whole pages. Without
+/// its tables such a machine finds none of its devices.
+const PAGE: u64 = 4096;
 /// How many are kept of one base: other versions of the programs start guests from their own.
 const KEPT: usize = 4;
 
@@ -29,7 +36,7 @@ pub fn ensure(
     let (vm, hold) = (read(&programs.vm)?, read(&programs.hold)?);
     // A base never changes once it has its name, so the name stands for all that comes from there.
     let stem = format!("{}.initramfs-", base.key);
-    let path = base.images.join(format!("{stem}{}", hash([&vm, &hold])));
+    let path = base.images.join(format!("{stem}{}", hash([&vm, &hold, &FORM.to_vec()])));
     if path.is_file() {
         return Ok(path);
     }
@@ -38,6 +45,8 @@ pub fn ensure(
     let write = || -> io::Result<()> {
         let file = write(BufWriter::new(File::create(&part)?), base, &vm, &hold)?;
         let file = file.into_inner()?;
+        let length = file.metadata()?.len();
+        file.set_len(length.next_multiple_of(PAGE))?;
         file.set_permissions(fs::Permissions::from_mode(0o444))?;
         file.sync_all()?;
         fs::rename(&part, &path)
@@ -70,12 +79,13 @@ fn write<W: io::Write>(to: W, base: &Base, vm: &[u8], hold: &[u8]) -> io::Result
     let order = fs::read_to_string(modules.join(base::ORDER))?;
     let mut list = String::new();
     for module in order.lines() {
-        archive.file(&format!("lib/modules/{module}"), &fs::read(modules.join(module))?)?;
+        let content = fs::read(modules.join(module))?;
+        archive.file(&format!("lib/modules/{module}"), lean::module(&content))?;
         let _ = writeln!(list, "/lib/modules/{module}");
     }
     archive.file("modules", list.as_bytes())?;
-    archive.program("init", vm)?;
-    archive.program("stead-hold", hold)?;
+    archive.program("init", &lean::program(vm))?;
+    archive.program("stead-hold", &lean::program(hold))?;
     archive.finish()
 }
 

@@ -5,12 +5,17 @@
 //! [`Guest::Full`] is a whole Debian.
 
 mod base;
+mod bootable;
 pub mod cpio;
 mod ext4;
 mod initramfs;
+mod iso;
 mod kernel;
+mod lean;
+pub mod masked;
 mod modules;
 mod recipe;
+pub mod seed;
 mod unpack;
 
 pub use crate::debian::{ImageError, Tools};
@@ -73,8 +78,9 @@ pub struct Programs {
 pub struct GuestFiles {
     /// The kernel for q35: unpacked, because that boots seconds earlier where the processor is emulated.
     pub kernel_q35: PathBuf,
-    /// The kernel for microvm, which must have `pic=off,pit=off` with it: nobody sets up the old interrupt controller
-    /// before an unpacked kernel, and its first interrupt would be a division by zero.
+    /// The kernel for microvm, unpacked too. It takes `pic=off,pit=off`, because nobody sets up the old interrupt
+    /// controller before it and its first interrupt would be a division by zero; and `-bios qboot.rom`, because with
+    /// the other firmware the end of the initramfs is put over the tables of ACPI.
     pub kernel_microvm: PathBuf,
     /// The same kernel as Debian has it, which unpacks itself; for machines that cannot start the other.
     pub kernel_packed: PathBuf,

@@ -1,6 +1,6 @@
 //! What goes into the disks of guests.
 
-use super::{Arch, Guest, ext4};
+use super::{Arch, Guest, bootable, ext4};
 use crate::debian::{ImageError, Job, PACKAGES, Tools};
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -10,28 +10,17 @@ use std::path::Path;
 pub const NUMBER: u32 = 1;
 /// What a guest needs besides what every image has: to set its network up, to load modules, to grow.
 const LIGHT: &str = "iproute2,kmod,e2fsprogs";
-/// How large the disk of a light guest is; guests have larger ones on top and grow into them.
+/// What makes a guest a whole computer: reached by ssh, set up by cloud-init, started by firmware.
+const FULL: &str = "systemd,systemd-sysv,systemd-resolved,dbus,udev,openssh-server,cloud-init,cloud-guest-utils,\
+    sudo,nftables,locales,fdisk,initramfs-tools,linux-image-amd64,grub-pc-bin,grub2-common,iproute2,kmod,e2fsprogs";
+/// How large disks are; guests have larger ones on top and grow into them.
 const LIGHT_SIZE: u64 = 2 << 30;
-/// Puts the newest kernel of the release and its modules into the root `$1`, without what Debian would have installed
-/// with it to start it. Packages come by mmdebstrap's own settings, so from where all others do.
-const KERNEL: &str = r#"set -eu
-export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
-cd "$STEAD_PART"
-mkdir kernel
-cd kernel
-package=$(apt-cache depends --important "linux-image-$STEAD_ARCH" | sed -n 's/^ *Depends: //p' | head -n 1)
-apt-get download -q -o APT::Sandbox::User=root "$package"
-dpkg-deb -x ./*.deb .
-rm ./*.deb
-mkdir -p "$1/lib/modules"
-for folder in lib usr/lib; do
-    [ ! -d "$folder/modules" ] || mv "$folder"/modules/* "$1/lib/modules/"
-done
-mv boot/vmlinuz-* "$1/boot/"
-cd ..
-rm -r kernel
-chroot "$1" depmod "$(ls "$1/lib/modules")"
-"#;
+const FULL_SIZE: u64 = 4 << 30;
+const LIGHT_HOOK: &str = include_str!("kernel.sh");
+const FULL_HOOK: &str = include_str!("full.sh");
+/// What disks are made with, and the packages with that.
+const TOOLS: [(&str, &str); 3] =
+    [("mmdebstrap", "mmdebstrap"), ("mke2fs", "e2fsprogs"), ("sfdisk", "fdisk")];
 
 /// One disk.
 pub struct Recipe<'a> {
@@ -51,7 +40,7 @@ impl Recipe<'_> {
         if !rustix::process::geteuid().is_root() {
             return Err(ImageError::NotRoot(self.name.to_owned()));
         }
-        for (program, package) in [("mmdebstrap", "mmdebstrap"), ("mke2fs", "e2fsprogs")] {
+        for (program, package) in TOOLS {
             if tools.find(program).is_none() {
                 return Err(ImageError::Needs { name: self.name.to_owned(), program, package });
             }
@@ -62,23 +51,35 @@ impl Recipe<'_> {
     /// Makes the root in the folder `root`.
     pub fn root(&self, job: &Job, root: &Path, sources: &[String]) -> Result<(), ImageError> {
         let program = job.tools.find("mmdebstrap").unwrap_or_else(|| "mmdebstrap".into());
+        let (more, hook) = match self.guest {
+            Guest::Light => (LIGHT, LIGHT_HOOK),
+            Guest::Full => (FULL, FULL_HOOK),
+        };
         let mut arguments: Vec<OsString> = vec![
             "--mode=root".into(),
             "--variant=minbase".into(),
             format!("--architectures={}", self.arch.debian()).into(),
-            format!("--include={PACKAGES},{LIGHT}").into(),
-            format!("--customize-hook={KERNEL}").into(),
+            format!("--include={PACKAGES},{more}").into(),
+            format!("--customize-hook={hook}").into(),
             self.suite.into(),
             root.into(),
         ];
         arguments.extend(sources.iter().map(OsString::from));
         let part = root.parent().unwrap_or(root).to_string_lossy();
-        let environment = [("STEAD_PART", &*part), ("STEAD_ARCH", self.arch.debian())];
+        let environment = [
+            ("STEAD_PART", &*part),
+            ("STEAD_ARCH", self.arch.debian()),
+            ("STEAD_ROOT", ext4::ROOT),
+        ];
         job.run(&program, arguments, &environment)
     }
 
     /// Makes the disk of what is in `root`; the number of the partition that is the root, if it has any.
     pub fn disk(&self, job: &Job, root: &Path, disk: &Path) -> Result<Option<u32>, ImageError> {
+        if self.guest == Guest::Full {
+            bootable::make(job, root, disk, FULL_SIZE)?;
+            return Ok(Some(bootable::PARTITION));
+        }
         // The kernel is beside the disk: what is started directly has no use for one of its own.
         let boot = root.join("boot");
         fs::remove_dir_all(&boot)

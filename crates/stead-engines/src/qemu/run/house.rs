@@ -14,7 +14,7 @@ use stead_box::spec::{Base, Bind, Limits, Main, Net, Spec, Tap, Upper};
 use stead_machine::EngineError;
 use stead_machine::engine::Result;
 use stead_machine::model::Wanted;
-use stead_vm::files::AGENT;
+use stead_vm::files::{AGENT, SCREEN};
 use stead_vm::spec::{Accel, Boot, Vm};
 
 /// What QEMU, its keeper and what serves shares need beside the guest's memory.
@@ -55,10 +55,11 @@ pub fn spec(core: &Core, wanted: &Wanted, vm: &Vm, disks: &[Disk], on: &OnWhat) 
         net: Some(Net {
             tap: Some(Tap::default()),
             agent: Some(folder.join(AGENT)),
+            screen: vm.screen.as_ref().map(|_| folder.join(SCREEN)),
             ..made::net(wanted, peers)
         }),
         main: Some(Main {
-            command: vec![text(&keeper)?, "keep".into(), text(&folder.join(SPEC))?],
+            command: vec![text(&keeper)?, "keep".into(), text(&place.run(name).join(SPEC))?],
             env: BTreeMap::new(),
             devices: if vm.accel == Accel::Kvm { vec!["/dev/kvm".into()] } else { Vec::new() },
             grace: GRACE,
@@ -88,11 +89,16 @@ fn binds(
         bind(&own, &own, true)?;
     }
     bind(keeper, keeper, false)?;
+    let spec = core.place.run(&wanted.name).join(SPEC);
+    bind(&spec, &spec, false)?;
     for disk in disks {
         for under in &disk.under {
             bind(under, under, false)?;
         }
         bind(&disk.path, &disk.path, !disk.readonly)?;
+    }
+    for disk in vm.disks.iter().filter(|disk| disk.serial == "seed") {
+        bind(&disk.path, &disk.path, false)?;
     }
     if let Boot::Kernel { kernel, initramfs, .. } = &vm.boot {
         bind(kernel, kernel, false)?;
@@ -101,8 +107,8 @@ fn binds(
     for file in on.resume.iter().chain(&on.virtiofsd) {
         bind(file, file, false)?;
     }
-    for (declared, share) in wanted.declared.shares.iter().zip(&vm.shares) {
-        bind(&declared.host, &share.path, declared.writable)?;
+    for (real, share) in core.shared(wanted)?.iter().zip(&vm.shares) {
+        bind(real, &share.path, share.writable)?;
     }
     if let Some(sound) = &on.audio {
         bind(sound, sound, true)?;

@@ -44,8 +44,10 @@ impl Core {
         let (mut disks, mut files) = (Vec::new(), Vec::new());
         for (part, stack) in raised.after.stacks().filter(|(part, _)| parts.contains(part)) {
             let path = file(&self.place, &stack.top);
-            let open = File::options().read(true).write(true).open(&path);
-            files.push(open.map_err(failed(path.display()))?);
+            for write in [true, false] {
+                let open = File::options().read(true).write(write).open(&path);
+                files.push(open.map_err(failed(path.display()))?);
+            }
             disks.push(serial(part).to_owned());
         }
         steps.step(match memory {
@@ -73,7 +75,7 @@ impl Core {
     }
     /// Where a machine's memory is put, and what it is the memory of.
     fn begin_memory(&self, name: &str, folder: &Path) -> Result<(Keeping, Running)> {
-        let path = self.keeper(name)?.join(SPEC);
+        let path = self.run_folder(name)?.join(SPEC);
         let running: Running = files::read(&path)?.ok_or_else(|| {
             EngineError::NotNow(format!("{} was removed: restart it", path.display()))
         })?;

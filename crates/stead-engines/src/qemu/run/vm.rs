@@ -6,13 +6,12 @@ use super::super::ground::OnWhat;
 use std::path::{Path, PathBuf};
 use stead_box::net::{GATEWAY, NAME_SERVER};
 use stead_file::declared::{Guest, Qemu};
-use stead_machine::engine::Result;
 use stead_machine::model::Wanted;
 use stead_machine::vm::share;
 use stead_vm::guest::config::{self, Config};
 use stead_vm::spec::{self, Boot, Screen, ShareBy, Vm};
 
-/// The file in the keeper's folder with all this.
+/// The file in a run folder with all this; the keeper only reads it.
 pub const SPEC: &str = "vm.json";
 /// The file in the console's folder.
 pub const CONSOLE: &str = "console.log";
@@ -20,13 +19,7 @@ pub const CONSOLE: &str = "console.log";
 pub const ENDED: &str = "ended.json";
 
 /// The machine as its keeper is to run it.
-pub fn describe(
-    core: &Core,
-    wanted: &Wanted,
-    disks: &[Disk],
-    on: &OnWhat,
-    reseed: bool,
-) -> Result<Vm> {
+pub fn describe(core: &Core, wanted: &Wanted, disks: &[Disk], on: &OnWhat, reseed: bool) -> Vm {
     let declared = &wanted.declared;
     let shares: Vec<spec::Share> = declared
         .shares
@@ -51,12 +44,13 @@ pub fn describe(
         None => Boot::Firmware,
     };
     let mac = mac(wanted);
-    let config = on.guest.as_ref().map(|guest| Config {
+    let partition = on.guest.as_ref().and_then(|guest| guest.partition);
+    let config = Config {
         // One that nobody sees begins with a dot, with which no host's name may.
         hostname: wanted.name.trim_start_matches('.').to_owned(),
         machine_id: wanted.id.clone(),
         root: config::Root {
-            device: match guest.partition {
+            device: match partition {
                 None => "/dev/vda".into(),
                 Some(n) => format!("/dev/vda{n}"),
             },
@@ -67,8 +61,8 @@ pub fn describe(
             ..config::Root::default()
         },
         guest: match declared.qemu.guest {
-            Guest::Light => config::Guest::Light,
-            Guest::Full => config::Guest::Full,
+            Guest::Light if on.guest.is_some() => config::Guest::Light,
+            _ => config::Guest::Full,
         },
         persist: declared.ephemeral.then(|| config::Persist {
             device: "serial:persist".into(),
@@ -101,8 +95,8 @@ pub fn describe(
         host_ports: declared.host_ports.clone(),
         strip: reseed,
         ..Config::default()
-    });
-    Ok(Vm {
+    };
+    Vm {
         name: wanted.name.clone(),
         qemu: on.qemu.clone(),
         arch: on.arch,
@@ -110,6 +104,7 @@ pub fn describe(
         accel: on.accel,
         cpus: cpus(declared.cpus),
         memory: declared.vm_memory().bytes(),
+        balloon: declared.qemu.balloon.map(stead_file::size::Size::bytes),
         boot,
         disks: disks
             .iter()
@@ -129,13 +124,13 @@ pub fn describe(
         console_log: core.console(&wanted.name).join(CONSOLE),
         ended: core.console(&wanted.name).join(ENDED),
         resume: on.resume.clone(),
-        config,
+        config: Some(config),
         screen: declared.qemu.desktop.as_ref().map(|desktop| {
             let (width, height) = desktop.size();
             Screen { width, height }
         }),
         audio: on.audio.clone(),
-    })
+    }
 }
 
 /// How many processors a guest sees: enough to use its share.

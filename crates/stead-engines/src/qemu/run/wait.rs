@@ -10,14 +10,21 @@ use std::time::{Duration, Instant};
 use stead_machine::engine::Result;
 use stead_machine::{EngineError, Steps};
 use stead_vm::control::Told;
+use stead_vm::doubted;
 use stead_vm::files::READY;
 
 /// How long a machine may take to boot: emulated ones on a busy computer take minutes.
-const PATIENCE: Duration = Duration::from_mins(10);
+pub const PATIENCE: Duration = Duration::from_mins(10);
+/// How long the agent of an image of a person's own is waited for: there may be none.
+pub const DOUBT: Duration = Duration::from_mins(10);
 /// How often it is looked whether anybody has given up.
 const LOOK: Duration = Duration::from_millis(500);
 /// How much of its console is told when a machine does not come up.
 const TOLD: usize = 5;
+/// What a guest of ours begins a line on its console with.
+const OURS: &str = "stead: ";
+/// Bytes at its end that these are looked for in.
+const LOOKED_AT: u64 = 64 << 10;
 
 /// Where the keeper of a machine that is being started says how it goes.
 pub struct Door {
@@ -34,15 +41,15 @@ impl Door {
         Ok(Door { listener, path })
     }
 
-    /// Waits until it is up.
-    pub fn wait(self, core: &Core, name: &str, steps: &Steps) -> Result<()> {
-        let done = self.listen(core, name, steps);
+    /// Waits until it is up. That it is late is [`EngineError::NotNow`].
+    pub fn wait(self, core: &Core, name: &str, patience: Duration, steps: &Steps) -> Result<()> {
+        let done = self.listen(core, name, patience, steps);
         let _ = files::remove_file(&self.path);
         done
     }
 
-    fn listen(&self, core: &Core, name: &str, steps: &Steps) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+    fn listen(&self, core: &Core, name: &str, patience: Duration, steps: &Steps) -> Result<()> {
+        let deadline = Instant::now() + patience;
         let gone = || {
             EngineError::Failed(format!(
                 "its keeper ended before it was up{}",
@@ -82,9 +89,9 @@ impl Door {
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                     steps.go_on()?;
                     if Instant::now() > deadline {
-                        return Err(EngineError::Failed(format!(
+                        return Err(EngineError::NotNow(format!(
                             "it is not up after {} minutes{}",
-                            PATIENCE.as_secs() / 60,
+                            patience.as_secs() / 60,
                             last_words(core, name)
                         )));
                     }
@@ -98,11 +105,17 @@ impl Door {
 
 /// The end of what it said on its console, since that is where a kernel says what is wrong.
 fn last_words(core: &Core, name: &str) -> String {
-    let log = std::fs::read(core.console(name).join(super::vm::CONSOLE)).unwrap_or_default();
+    let log = core.console(name).join(super::vm::CONSOLE);
+    let log = doubted::end_of(&log, LOOKED_AT).unwrap_or_default();
     let text = String::from_utf8_lossy(&log);
     let plain = |line: &str| line.replace(|c: char| c.is_control(), "");
     let lines: Vec<String> =
         text.lines().map(plain).filter(|line| !line.trim().is_empty()).collect();
+    // A guest of ours that gives up has said why, before the kernel said much more.
+    let said = lines.iter().rfind(|line| line.starts_with(OURS) && !line.ends_with("ready"));
+    if let Some(said) = said {
+        return format!("; inside: {}", said.trim_start_matches(OURS));
+    }
     let last = &lines[lines.len().saturating_sub(TOLD)..];
     if last.is_empty() {
         String::new()

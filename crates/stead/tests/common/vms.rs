@@ -1,0 +1,48 @@
+//! Virtual machines of one test's own: the real QEMU, never KVM, the smallest guests there are.
+
+use super::{World, processes};
+use std::path::PathBuf;
+
+/// Keys of a light guest; tables of its own may follow.
+pub const LIGHT: &str =
+    "engine = \"qemu\"\nimage = \"debian/12\"\nmemory = \"256MiB\"\ncpus = 1\nports = []\n";
+
+/// A light guest in a stead file. `keys` are its own, a line each.
+pub fn light(name: &str, keys: &str) -> String {
+    format!(
+        "[machines.{name}]\n{LIGHT}{keys}\n[machines.{name}.qemu]\nguest = \"light\"\naccel = \"tcg\"\n"
+    )
+}
+
+/// Where images are kept from run to run.
+pub fn images() -> PathBuf {
+    let cache = || {
+        let home = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+        let home = home.or_else(|| Some(std::env::home_dir()?.join(".cache")));
+        home.expect("a home").join("stead-dev/images")
+    };
+    std::env::var_os("STEAD_TEST_IMAGES").map_or_else(cache, PathBuf::from)
+}
+
+impl World {
+    /// A world whose virtual machines are made on images that are there from run to run.
+    pub fn of_vms() -> Self {
+        let mut world = World::new();
+        world.set_variable("STEAD_IMAGES", images().to_str().unwrap());
+        world
+    }
+
+    /// The process of a running machine whose program has this name: `qemu-system-x86_64`, `stead-vm`.
+    pub fn process_of(&self, machine: &str, program: &str) -> i32 {
+        let init = self.sandbox(machine)["init"].as_i64().unwrap();
+        let space = |pid: i64| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+        // A process sees its own space, and what was started in another one as its children's.
+        let inside = std::fs::read_link(format!("/proc/{init}/ns/pid")).unwrap();
+        let is = |pid: &i32| {
+            space((*pid).into()).as_ref() == Some(&inside)
+                && std::fs::read_link(format!("/proc/{pid}/exe"))
+                    .is_ok_and(|exe| exe.to_string_lossy().contains(program))
+        };
+        processes().into_iter().find(is).unwrap_or_else(|| panic!("{machine} has no {program}"))
+    }
+}
