@@ -89,7 +89,11 @@ fn board(args: &mut Args, vm: &Vm, inherited: Inherited) {
     let shared = vm.shares.iter().any(|share| matches!(share.by, ShareBy::Virtiofs(_)));
     let name = match vm.board {
         Board::Q35 => "q35,vmport=off,hpet=off",
-        // The clock of a PC, and nothing else of one: what is left out is not waited for.
+        // The clock of a PC, and nothing else of one: what is left out is not waited for. Nobody sets up the old interrupt
+        // controller and timer before a kernel that is started directly, which then stands still now and then.
+        Board::Microvm if matches!(vm.boot, Boot::Kernel { .. }) => {
+            "microvm,acpi=on,rtc=on,pic=off,pit=off,isa-serial=on"
+        }
         Board::Microvm => "microvm,acpi=on,rtc=on,pic=on,pit=on,isa-serial=on",
         Board::Virt => "virt,gic-version=max",
     };
