@@ -219,7 +219,8 @@ pub fn end_boxes(stage: &Path, sandbox: &Path) {
 
 fn request(socket: &Path, method: &str, path: &str, body: &Value) -> Result<Value> {
     let mut stream = UnixStream::connect(socket).context("cannot reach the steward")?;
-    let body = body.to_string();
+    // What is not read there has the connection reset.
+    let body = if body.is_null() { String::new() } else { body.to_string() };
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nhost: stead\r\nconnection: close\r\ncontent-type: application/json\r\n\

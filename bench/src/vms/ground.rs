@@ -81,7 +81,7 @@ impl<'a> Ground<'a> {
     /// # Errors
     /// If it fails.
     pub fn tell(&self, name: &str, what: &str) -> Result<()> {
-        self.inner.request("POST", &format!("/v1/machines/{name}/{what}"), &json!({}))?;
+        self.inner.request("POST", &format!("/v1/machines/{name}/{what}"), &Value::Null)?;
         Ok(())
     }
 
