@@ -63,8 +63,12 @@ pub async fn share(manager: &Manager, machine: &str, agent: &str) -> Result<Copi
 /// # Errors
 /// Why not, for a person.
 pub async fn install_start_claude(manager: &Manager, machine: &str) -> Result<(), String> {
-    let file = "/usr/local/bin/start-claude";
-    put(manager, machine, file, "755", START_CLAUDE.as_bytes()).await.map(drop)
+    let script = START_CLAUDE.as_bytes();
+    match put(manager, machine, "/usr/local/bin/start-claude", "755", script).await {
+        // Machines of an ordinary user have folders that are nobody's there.
+        Err(_) => put(manager, machine, ".local/bin/start-claude", "755", script).await.map(drop),
+        Ok(_) => Ok(()),
+    }
 }
 
 /// Where Claude Code keeps its files on this host.

@@ -82,17 +82,17 @@ fn without_a_login_here_nothing_is_copied_and_it_is_said() {
 fn an_agent_logs_in_inside_and_is_shown_here() {
     let world = World::new();
     world.apply("[machines.a]\nenv = { FROM = \"the file\" }\n");
-    let claude = "#!/bin/sh\necho \"$* $FROM: https://example.org/device\"; read code; echo \"got $code\" > /etc/code\n";
-    let put = "cat > /usr/local/bin/claude && chmod 755 /usr/local/bin/claude";
+    let claude = "#!/bin/sh\necho \"$* $FROM: https://example.org/device\"; read code; echo \"got $code\" > ~/code\n";
+    let put = "mkdir -p ~/.local/bin && cat > ~/.local/bin/claude && chmod 755 ~/.local/bin/claude";
     let said = world.stead_with_input(&["exec", "a", "--", "sh", "-c", put], claude.as_bytes());
     assert_eq!(said.status, 0, "{said:?}");
     let mut terminal = world.terminal(&["login", "a", "-a", "claude"]);
     terminal.wait_for("auth login the file: https://example.org/device");
     terminal.line("1234");
     assert_eq!(terminal.end(), 0);
-    assert_eq!(world.sh_ok("a", "cat /etc/code"), "got 1234\n");
+    assert_eq!(world.sh_ok("a", "cat ~/code"), "got 1234\n");
     // What starts it without questions is there, and it alone says so to it.
-    let started = world.sh_ok("a", "printf '#!/bin/sh\\necho $IS_SANDBOX $*\\n' > /usr/local/bin/claude; start-claude -p x; claude y");
+    let started = world.sh_ok("a", "PATH=~/.local/bin:/usr/local/bin:$PATH; printf '#!/bin/sh\\necho $IS_SANDBOX $*\\n' > ~/.local/bin/claude; start-claude -p x; claude y");
     assert_eq!(started, "1 --dangerously-skip-permissions -p x\ny\n");
     let said = world.stead(&["login", "a", "-a", "claude"]);
     assert_eq!(said.status, 2, "{said:?}");
