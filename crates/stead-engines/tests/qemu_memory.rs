@@ -345,32 +345,3 @@ fn two_machines_at_once_make_one_template_that_nobody_sees() {
     let left: Vec<_> = disks.map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, [".lock"]);
 }
-
-/// How long a first start takes, warm and not. Prints; by hand: `--ignored --nocapture`.
-#[test]
-#[ignore = "it measures"]
-fn warm_and_cold_starts_are_measured() {
-    for (guest, board) in [(Guest::Light, Board::Microvm), (Guest::Full, Board::Q35)] {
-        for warm in [false, true] {
-            let mut bench = block(QemuBench::warm(guest, board));
-            bench.warm = warm;
-            let world = World { bench };
-            let mut took = Vec::new();
-            for n in 0..3 {
-                let wanted = world.bench.wanted(&format!("m{n}"));
-                block(world.engine().create(&wanted, &Steps::none())).unwrap();
-                let begun = std::time::Instant::now();
-                world.start(&wanted);
-                let up = begun.elapsed();
-                if guest == Guest::Full {
-                    world.run(&wanted.name, "systemctl is-system-running --wait");
-                }
-                took.push((up.as_millis(), begun.elapsed().as_millis()));
-                block(world.engine().destroy(&wanted.name, &Steps::none())).unwrap();
-            }
-            took.sort_unstable();
-            let (agent, all) = took[1];
-            println!("{guest:?} {board:?} warm={warm}: agent {agent} ms, all started {all} ms");
-        }
-    }
-}
