@@ -96,8 +96,8 @@ fn ports_lead_to_the_machines_address_or_to_its_agent() {
             );
         });
         declared.tap = None;
-        let error = client::set_rules(&machine.socket(), &declared).expect_err("it is a machine");
-        assert!(error.to_string().contains("virtual machine"), "{error}");
+        client::set_rules(&machine.socket(), &declared).expect("other rules");
+        client::connect(&machine.socket(), 8081).expect("it is a machine as before");
         machine.end();
     }
 }
