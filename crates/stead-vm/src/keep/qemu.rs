@@ -97,7 +97,6 @@ pub fn run(spec: &Path) -> ExitCode {
     if orderly { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the machine")]
 struct Keeper<'a> {
     vm: &'a Vm,
     qmp: Qmp,
