@@ -28,8 +28,20 @@ impl Guests {
     }
 
     fn files(&self, wanted: &Wanted, steps: &Steps) -> Result<GuestFiles> {
+        made_here(wanted).map_err(EngineError::NotNow)?;
         image::ensure(&self.folder, &request(wanted), &self.programs, &|text| steps.note(text))
             .map_err(|e| EngineError::Failed(e.to_string()))
+    }
+}
+
+/// Whether there is a way to make an image for a machine's processor.
+fn made_here(wanted: &Wanted) -> std::result::Result<(), String> {
+    match arch_of(wanted) {
+        Arch::X86_64 => Ok(()),
+        Arch::Aarch64 => Err(
+            "images for aarch64 are not made yet: leave `arch` out, on a computer that is x86_64"
+                .into(),
+        ),
     }
 }
 
@@ -60,6 +72,7 @@ impl Images for Guests {
     }
 
     fn check(&self, wanted: &Wanted) -> std::result::Result<(), String> {
+        made_here(wanted)?;
         image::check(&self.folder, &request(wanted)).map_err(|e| e.to_string())
     }
 
