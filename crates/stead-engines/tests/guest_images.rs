@@ -37,7 +37,7 @@ fn able() -> bool {
     false
 }
 
-const LIGHT: Request = Request { name: "debian/12", guest: Guest::Light, arch: Arch::X86 };
+const LIGHT: Request = Request { name: "debian/12", guest: Guest::Light, arch: Arch::X86_64 };
 
 const FULL: Request = Request { guest: Guest::Full, ..LIGHT };
 

@@ -18,6 +18,6 @@ pub mod line;
 pub mod qmp;
 pub mod spec;
 mod sys;
-mod tsc;
+pub mod tsc;
 
 pub use failure::{Result, VmError};

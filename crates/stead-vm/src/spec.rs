@@ -4,6 +4,8 @@ use crate::guest::config::Config;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+pub use stead_file::declared::{Accel, Arch, Board, Format};
+
 /// A virtual machine to be kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Vm {
@@ -52,64 +54,6 @@ pub struct Vm {
     pub audio: Option<PathBuf>,
 }
 
-/// The architecture of the processors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Arch {
-    /// 64-bit PCs.
-    #[serde(rename = "x86_64")]
-    X86_64,
-    /// 64-bit Arm.
-    #[serde(rename = "aarch64")]
-    Aarch64,
-}
-
-impl Arch {
-    /// This computer's.
-    pub fn of_host() -> Self {
-        if cfg!(target_arch = "aarch64") { Arch::Aarch64 } else { Arch::X86_64 }
-    }
-
-    /// As QEMU and the kernel name it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Arch::X86_64 => "x86_64",
-            Arch::Aarch64 => "aarch64",
-        }
-    }
-}
-
-/// The board that QEMU plays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Board {
-    /// A PC with PCI Express.
-    Q35,
-    /// The least there is: devices without a bus, no firmware to wait for.
-    Microvm,
-    /// What Arm guests have.
-    Virt,
-}
-
-/// How processors run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Accel {
-    /// On this computer's own.
-    Kvm,
-    /// Emulated: some ten times slower.
-    Tcg,
-}
-
-impl Accel {
-    /// As QEMU names it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Accel::Kvm => "kvm",
-            Accel::Tcg => "tcg",
-        }
-    }
-}
-
 /// How a machine boots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -138,26 +82,6 @@ pub struct Disk {
     pub format: Format,
     /// Whether it is only read.
     pub readonly: bool,
-}
-
-/// What is in the file of a disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Format {
-    /// The disk's bytes.
-    Raw,
-    /// QEMU's copy-on-write format.
-    Qcow2,
-}
-
-impl Format {
-    /// As QEMU names it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Format::Raw => "raw",
-            Format::Qcow2 => "qcow2",
-        }
-    }
 }
 
 /// A folder of the host.

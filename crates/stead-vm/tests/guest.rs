@@ -2,14 +2,13 @@
 
 mod common;
 
-use common::{Boot, Guest, Kernel, LONG, MACHINES, PROGRAM, Word, have};
+use common::{Boot, Guest, Kernel, MACHINES, Word, have};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Stdio};
 use stead_vm::client;
 use stead_vm::line::spoken::Request;
 
@@ -242,45 +241,4 @@ fn nobody_writes_while_the_disks_are_frozen() {
     said.read_to_string(&mut rest).expect("the rest");
     assert_eq!(rest, "kept\n");
     assert!(client.wait_with_output().expect("an end").status.success());
-}
-
-/// Not a test: what a command takes.
-#[test]
-#[ignore = "measures"]
-fn the_time_of_a_command() {
-    for machine in MACHINES {
-        let guest = Boot::new(machine).ready();
-        let mut times: Vec<Duration> = (0..200)
-            .map(|_| {
-                let began = Instant::now();
-                assert!(guest.exec(&["true"]).status().expect("a status").success());
-                began.elapsed()
-            })
-            .collect();
-        times.sort();
-        let mut pings: Vec<Duration> = (0..200)
-            .map(|_| {
-                let began = Instant::now();
-                client::ask(&guest.socket, &Request::Ping, Some(LONG)).expect("an answer");
-                began.elapsed()
-            })
-            .collect();
-        pings.sort();
-        let mut bare: Vec<Duration> = (0..50)
-            .map(|_| {
-                let began = Instant::now();
-                Command::new(PROGRAM)
-                    .arg("--version")
-                    .stdout(Stdio::null())
-                    .status()
-                    .expect("a status");
-                began.elapsed()
-            })
-            .collect();
-        bare.sort();
-        println!(
-            "{machine}: true {:?} (p90 {:?}), ping {:?}, program alone {:?}",
-            times[100], times[180], pings[100], bare[25]
-        );
-    }
 }

@@ -7,28 +7,9 @@ use serde::{Deserialize, Serialize};
 use std::fs::{File, Metadata};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use stead_file::declared::Format;
 use stead_machine::EngineError;
 use stead_machine::engine::Result;
-
-/// How a file holds a disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Format {
-    /// Byte by byte.
-    Raw,
-    /// QEMU's own.
-    Qcow2,
-}
-
-impl Format {
-    /// As QEMU calls it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Format::Raw => "raw",
-            Format::Qcow2 => "qcow2",
-        }
-    }
-}
 
 /// What is under all layers of a stack, as it was when the first of them was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,10 +1,10 @@
 //! What QEMU gets.
 
-use super::base::Format;
 use super::core::Core;
 use super::layers::{Stack, file, layer_size, verify};
 use crate::common::state::{Part, kept, machines_and_hidden, read_state};
 use std::path::PathBuf;
+use stead_file::declared::Format;
 use stead_machine::engine::Result;
 
 /// A disk of a machine.

@@ -5,7 +5,6 @@ use crate::common::files::{self, Sync};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
-use stead_file::declared;
 use stead_machine::engine::Result;
 use stead_machine::model::Wanted;
 use stead_machine::{EngineError, Steps};
@@ -65,18 +64,11 @@ impl Core {
         let declared = &wanted.declared;
         let arch = arch_of(wanted);
         let (qemu, version) = accel::qemu(arch).map_err(EngineError::NotNow)?;
-        let board = match declared.qemu.board(match arch {
-            Arch::X86_64 => declared::Arch::X86_64,
-            Arch::Aarch64 => declared::Arch::Aarch64,
-        }) {
-            declared::Board::Q35 => Board::Q35,
-            declared::Board::Microvm => Board::Microvm,
-            declared::Board::Virt => Board::Virt,
-        };
+        let board = declared.qemu.board(arch);
         let guest = self.images.boot(wanted, board, steps)?;
         let mut notes = Vec::new();
         let accel = match declared.qemu.accel {
-            Some(declared::Accel::Tcg) => {
+            Some(Accel::Tcg) => {
                 notes.push(
                     "its processors are emulated, as `accel` says: some ten times slower".into(),
                 );
@@ -156,11 +148,7 @@ pub fn kvm_as_tried(runtime: &Path, arch: Arch) -> Option<std::result::Result<()
 
 /// A machine's processors.
 pub fn arch_of(wanted: &Wanted) -> Arch {
-    match wanted.declared.qemu.arch {
-        None => Arch::of_host(),
-        Some(declared::Arch::X86_64) => Arch::X86_64,
-        Some(declared::Arch::Aarch64) => Arch::Aarch64,
-    }
+    wanted.declared.qemu.arch.unwrap_or(Arch::of_host())
 }
 
 /// The program that serves shares four times as fast as QEMU itself, where it is.

@@ -48,14 +48,8 @@ fn made_here(wanted: &Wanted) -> std::result::Result<(), String> {
 fn request(wanted: &Wanted) -> Request<'_> {
     Request {
         name: &wanted.declared.image,
-        guest: match wanted.declared.qemu.guest {
-            Guest::Light => image::Guest::Light,
-            Guest::Full => image::Guest::Full,
-        },
-        arch: match arch_of(wanted) {
-            Arch::X86_64 => image::Arch::X86,
-            Arch::Aarch64 => image::Arch::Arm,
-        },
+        guest: wanted.declared.qemu.guest,
+        arch: arch_of(wanted),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Layers of this engine: qcow2 files, each naming the one under it.
 
-use super::base::{Base, Format, protect};
+use super::base::{Base, protect};
 use super::qcow2;
 use crate::common::files::failed;
 use crate::common::place::{Names, Place, QEMU};
@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use stead_file::declared::Format;
 use stead_machine::EngineError;
 use stead_machine::engine::Result;
 

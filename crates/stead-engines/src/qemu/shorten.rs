@@ -1,6 +1,5 @@
 //! Stacks that have become deep are made shorter: QEMU opens every file of a stack.
 
-use super::base::Format;
 use super::core::Core;
 use super::layers::{Disks, Parts, Sizes, Stack, Store, backing, file, layer_size, verify};
 use crate::common::bounded::Run;
@@ -10,6 +9,7 @@ use crate::common::state::{Frozen, Layer, Part};
 use crate::common::store::Kind;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
+use stead_file::declared::Format;
 use stead_machine::engine::Result;
 use stead_machine::{EngineError, Steps};
 

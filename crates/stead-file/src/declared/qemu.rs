@@ -132,6 +132,16 @@ pub enum Accel {
     Tcg,
 }
 
+impl Accel {
+    /// As QEMU names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Accel::Kvm => "kvm",
+            Accel::Tcg => "tcg",
+        }
+    }
+}
+
 /// A processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Arch {
@@ -143,6 +153,29 @@ pub enum Arch {
     Aarch64,
 }
 
+impl Arch {
+    /// This host's.
+    pub const fn of_host() -> Self {
+        if cfg!(target_arch = "aarch64") { Arch::Aarch64 } else { Arch::X86_64 }
+    }
+
+    /// As QEMU and the kernel name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Arch::X86_64 => "x86_64",
+            Arch::Aarch64 => "aarch64",
+        }
+    }
+
+    /// As Debian names it.
+    pub const fn debian(self) -> &'static str {
+        match self {
+            Arch::X86_64 => "amd64",
+            Arch::Aarch64 => "arm64",
+        }
+    }
+}
+
 /// The format of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -151,6 +184,16 @@ pub enum Format {
     Raw,
     /// QEMU's.
     Qcow2,
+}
+
+impl Format {
+    /// As QEMU names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Format::Raw => "raw",
+            Format::Qcow2 => "qcow2",
+        }
+    }
 }
 
 /// A screen, and how people come to it.

@@ -2,7 +2,6 @@
 #![allow(dead_code)]
 
 mod files;
-mod tsc;
 
 pub use files::{Kernel, have, root_image};
 
@@ -80,7 +79,11 @@ impl Boot {
         let mut append =
             String::from("console=ttyS0 panic=-1 quiet loglevel=3 nokaslr mitigations=off");
         if !pci {
-            let _ = write!(append, " tsc_early_khz={} tsc=reliable", tsc::khz());
+            let _ = write!(
+                append,
+                " tsc_early_khz={} tsc=reliable",
+                stead_vm::tsc::kilohertz().expect("a counter")
+            );
         }
         let mut qemu = Command::new("qemu-system-x86_64");
         qemu.args(["-M", self.machine, "-accel", "tcg,thread=single", "-cpu", "max", "-m", "256"]);

@@ -19,39 +19,12 @@ pub mod seed;
 mod unpack;
 
 pub use crate::debian::{ImageError, Tools};
+pub use stead_file::declared::{Arch, Guest};
 
 use self::base::Base;
 use self::recipe::Recipe;
 use crate::debian;
 use std::path::{Path, PathBuf};
-
-/// What kind of guest an image is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Guest {
-    /// Our init is its only one: in a session in about the time that the kernel needs.
-    Light,
-    /// systemd, sshd, cloud-init and all that; it can boot without us as well.
-    Full,
-}
-
-/// A processor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arch {
-    /// 64-bit PCs.
-    X86,
-    /// 64-bit ARM.
-    Arm,
-}
-
-impl Arch {
-    /// What Debian calls it.
-    pub fn debian(self) -> &'static str {
-        match self {
-            Arch::X86 => "amd64",
-            Arch::Arm => "arm64",
-        }
-    }
-}
 
 /// What a guest is to be made of.
 #[derive(Debug, Clone)]

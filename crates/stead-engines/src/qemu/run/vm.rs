@@ -111,10 +111,7 @@ pub fn describe(core: &Core, wanted: &Wanted, disks: &[Disk], on: &OnWhat, resee
             .map(|disk| spec::Disk {
                 serial: disk.serial.into(),
                 path: disk.path.clone(),
-                format: match disk.format {
-                    super::super::base::Format::Raw => spec::Format::Raw,
-                    super::super::base::Format::Qcow2 => spec::Format::Qcow2,
-                },
+                format: disk.format,
                 readonly: disk.readonly,
             })
             .collect(),

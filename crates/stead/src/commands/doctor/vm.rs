@@ -36,10 +36,6 @@ pub fn findings(places: &Places) -> Vec<Finding> {
     findings.push(Finding::of("they have a network", tap()));
     findings.push(Finding::of("they share folders at full speed", virtiofsd()));
     let images = [Guest::Light, Guest::Full].into_iter().try_for_each(|guest| {
-        let arch = match arch {
-            Arch::X86_64 => image::Arch::X86,
-            Arch::Aarch64 => image::Arch::Arm,
-        };
         let request = Request { name: stead_file::declared::Qemu::IMAGE, guest, arch };
         image::check(&qemu::images(&places.data), &request).map_err(|e| e.to_string())
     });
