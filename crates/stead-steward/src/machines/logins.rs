@@ -1,5 +1,7 @@
 //! The login of an agent on this host, copied into a machine that has none. This host's files are only read.
 
+use super::{Machines, api};
+use crate::StewardError;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -33,18 +35,63 @@ const KEPT: [&str; 2] = ["hasCompletedOnboarding", "oauthAccount"];
 
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Copied {
+enum Copied {
     /// It is in the machine now.
     Copied,
     /// The machine had one.
     There,
 }
 
+impl Machines {
+    /// Copies the login of agents on this host into a machine that runs and has none of its own.
+    ///
+    /// # Errors
+    /// If one cannot be copied.
+    pub async fn share_logins(
+        &self,
+        name: &str,
+        ask: api::ShareLogins,
+    ) -> Result<Vec<api::SharedLogin>, StewardError> {
+        let mut shared = Vec::new();
+        for agent in ask.agents {
+            let copied = share(&self.manager, name, &agent).await;
+            let copied = copied.map_err(StewardError::failed)? == Copied::Copied;
+            shared.push(api::SharedLogin { agent, copied });
+        }
+        Ok(shared)
+    }
+
+    /// Puts what starts an agent without questions into a machine that runs.
+    ///
+    /// # Errors
+    /// If it cannot be written there.
+    pub async fn prepare_agent(&self, name: &str, agent: &str) -> Result<(), StewardError> {
+        if agent != "claude" || name == "host" {
+            return Ok(());
+        }
+        install_start_claude(&self.manager, name).await.map_err(StewardError::failed)
+    }
+
+    /// Copies the logins that a machine which has just started is declared to share.
+    pub(super) async fn share_declared_logins(&self, name: &str) {
+        let Ok(Some(record)) = self.manager.records().get(name) else { return };
+        for agent in &record.wanted.declared.share_agent_auth {
+            match share(&self.manager, name, agent).await {
+                Ok(Copied::There) => {}
+                Ok(Copied::Copied) => self.steward.tell(format!(
+                    "machine \"{name}\": the login of {agent} on this host was copied into it"
+                )),
+                Err(why) => self.steward.tell(format!("machine \"{name}\": {why}")),
+            }
+        }
+    }
+}
+
 /// Copies an agent's login into a machine that runs, and installs what starts the agent there without questions.
 ///
 /// # Errors
 /// Why not, for a person.
-pub async fn share(manager: &Manager, machine: &str, agent: &str) -> Result<Copied, String> {
+async fn share(manager: &Manager, machine: &str, agent: &str) -> Result<Copied, String> {
     if agent != "claude" {
         return Err(format!("no login of {agent} can be copied; stead login {machine} -a {agent}"));
     }
@@ -62,7 +109,7 @@ pub async fn share(manager: &Manager, machine: &str, agent: &str) -> Result<Copi
 ///
 /// # Errors
 /// Why not, for a person.
-pub async fn install_start_claude(manager: &Manager, machine: &str) -> Result<(), String> {
+async fn install_start_claude(manager: &Manager, machine: &str) -> Result<(), String> {
     let script = START_CLAUDE.as_bytes();
     match put(manager, machine, "/usr/local/bin/start-claude", "755", script).await {
         // Machines of an ordinary user have folders that are nobody's there.

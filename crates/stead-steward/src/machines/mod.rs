@@ -4,12 +4,14 @@ pub mod api;
 mod bridges;
 mod declared;
 mod logins;
+mod shown;
 mod work;
 
 pub use api::Line;
 pub use bridges::Bridges;
 pub use work::Lines;
 
+use self::shown::{from_record, nothing, shown, this_host, unseen};
 use crate::remote::Stopping;
 use crate::{Steward, StewardError};
 use api::{Declared, Door, Shown, Way};
@@ -19,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use stead_file::declared::Machine;
 use stead_machine::engine::{Engine, Exec};
-use stead_machine::manager::{ApplyEvent, Seen, Selection};
+use stead_machine::manager::{ApplyEvent, Selection};
 use stead_machine::model::{Change, Phase, Snapshot};
 use stead_machine::operation::Operation;
 use stead_machine::plan::{Action, Entry};
@@ -412,48 +414,6 @@ impl Machines {
         }
     }
 
-    /// Copies the login of agents on this host into a machine that runs and has none of its own.
-    ///
-    /// # Errors
-    /// If one cannot be copied.
-    pub async fn share_logins(
-        &self,
-        name: &str,
-        ask: api::ShareLogins,
-    ) -> Result<Vec<api::SharedLogin>, StewardError> {
-        let mut shared = Vec::new();
-        for agent in ask.agents {
-            let copied = logins::share(&self.manager, name, &agent).await;
-            let copied = copied.map_err(StewardError::failed)? == logins::Copied::Copied;
-            shared.push(api::SharedLogin { agent, copied });
-        }
-        Ok(shared)
-    }
-
-    /// Puts what starts an agent without questions into a machine that runs.
-    ///
-    /// # Errors
-    /// If it cannot be written there.
-    pub async fn prepare_agent(&self, name: &str, agent: &str) -> Result<(), StewardError> {
-        if agent != "claude" || name == "host" {
-            return Ok(());
-        }
-        logins::install_start_claude(&self.manager, name).await.map_err(StewardError::failed)
-    }
-
-    async fn share_declared_logins(&self, name: &str) {
-        let Ok(Some(record)) = self.manager.records().get(name) else { return };
-        for agent in &record.wanted.declared.share_agent_auth {
-            match logins::share(&self.manager, name, agent).await {
-                Ok(logins::Copied::There) => {}
-                Ok(logins::Copied::Copied) => self.steward.tell(format!(
-                    "machine \"{name}\": the login of {agent} on this host was copied into it"
-                )),
-                Err(why) => self.steward.tell(format!("machine \"{name}\": {why}")),
-            }
-        }
-    }
-
     /// A machine's serial console.
     ///
     /// # Errors
@@ -570,61 +530,5 @@ fn problem(error: Error) -> StewardError {
         ),
         Error::Name(_) | Error::Refused { .. } => StewardError::invalid(error.to_string()),
         error => StewardError::failed(error.to_string()),
-    }
-}
-
-fn nothing() -> Shown {
-    Shown {
-        name: String::new(),
-        id: String::new(),
-        engine: String::new(),
-        phase: Phase::Stopped,
-        since: None,
-        address: None,
-        owner: None,
-        declared: None,
-        created: 0,
-        notes: Vec::new(),
-    }
-}
-
-fn this_host() -> Shown {
-    Shown { name: "host".into(), engine: "host".into(), phase: Phase::Running, ..nothing() }
-}
-
-fn unseen(name: &str, phase: Phase) -> stead_machine::model::Observed {
-    stead_machine::model::Observed {
-        name: name.to_owned(),
-        phase,
-        made_from: None,
-        since: None,
-        id: None,
-        notes: Vec::new(),
-    }
-}
-
-fn shown(seen: &Seen, name: &str) -> Option<Shown> {
-    let record = seen.records.records.get(name)?;
-    let engine = &record.wanted.declared.engine;
-    let observed = seen.observed.get(engine).and_then(|all| all.as_ref().ok());
-    let one = observed.and_then(|all| all.iter().find(|one| one.name == name)).cloned();
-    let mut one = one.unwrap_or_else(|| unseen(name, Phase::Stopped));
-    one.phase = seen.phase(name)?;
-    Some(from_record(record, &one))
-}
-
-fn from_record(record: &stead_machine::Record, seen: &stead_machine::model::Observed) -> Shown {
-    let wanted = &record.wanted;
-    Shown {
-        name: wanted.name.clone(),
-        id: wanted.id.clone(),
-        engine: wanted.declared.engine.clone(),
-        phase: seen.phase.clone(),
-        since: seen.since,
-        address: Some(wanted.address),
-        owner: record.owner.clone(),
-        declared: Some(wanted.declared.clone()),
-        created: wanted.created,
-        notes: seen.notes.clone(),
     }
 }
