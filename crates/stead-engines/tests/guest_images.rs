@@ -1,5 +1,8 @@
 //! Images of virtual machines, made of real packages, and booted by a real QEMU that emulates the processor.
 
+mod common;
+
+use common::images;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -11,16 +14,6 @@ use stead_engines::qemu::image::seed::{self, Seed};
 use stead_engines::qemu::image::{
     Arch, Guest, GuestFiles, ImageError, Programs, Request, check, check_with, ensure,
 };
-
-/// Where images are kept from run to run.
-fn images() -> PathBuf {
-    let cache = || {
-        let home = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let home = home.or_else(|| Some(std::env::home_dir()?.join(".cache")));
-        home.expect("a home").join("stead-dev/images")
-    };
-    std::env::var_os("STEAD_TEST_IMAGES").map_or_else(cache, PathBuf::from)
-}
 
 /// Whether all is here for virtual machines; says what is not.
 fn able() -> bool {

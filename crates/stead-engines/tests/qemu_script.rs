@@ -2,10 +2,10 @@
 
 mod common;
 
-use common::Place;
+use common::{Place, images};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -13,16 +13,6 @@ use stead_engines::qemu::{Guests, Programs, Qemu};
 use stead_file::declared::{self, Accel, Board, Machine, Port, Share};
 use stead_machine::model::{NewSnapshot, Wanted};
 use stead_machine::{Engine, Steps};
-
-/// Where images are kept from run to run.
-fn images() -> PathBuf {
-    let cache = || {
-        let home = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let home = home.or_else(|| Some(std::env::home_dir()?.join(".cache")));
-        home.expect("a home").join("stead-dev/images")
-    };
-    std::env::var_os("STEAD_TEST_IMAGES").map_or_else(cache, PathBuf::from)
-}
 
 fn engine(place: &Place) -> Qemu {
     let stead_engines::sandbox::Programs { sandbox, hold } = common::programs();

@@ -6,22 +6,11 @@ use common::{Said, World};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-
-/// Where images are kept from run to run.
-fn images() -> PathBuf {
-    let cache = || {
-        let home = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let home = home.or_else(|| Some(std::env::home_dir()?.join(".cache")));
-        home.expect("a home").join("stead-dev/images")
-    };
-    std::env::var_os("STEAD_TEST_IMAGES").map_or_else(cache, PathBuf::from)
-}
+use std::path::Path;
 
 /// A world whose virtual machines are made on images that are there from run to run.
 fn world() -> World {
-    let mut world = World::new();
-    world.set_variable("STEAD_IMAGES", images().to_str().unwrap());
+    let world = World::of_vms();
     for folder in ["src", "notes", "Downloads", "vault"] {
         world.shared_folder(folder);
     }

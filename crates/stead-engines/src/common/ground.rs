@@ -6,7 +6,7 @@ use super::made::{self, Made};
 use super::place::Place;
 use super::state::{State, read_state};
 use super::store::Kind;
-use super::{running, still};
+use super::{running, still, stopping};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -24,6 +24,18 @@ pub struct Ground<K> {
     pub root: bool,
     pub(super) probed: Mutex<Option<Probe>>,
     _kind: PhantomData<K>,
+}
+
+/// How a machine stands that is to be started.
+pub enum Standing {
+    /// It runs.
+    Up,
+    /// It runs, and has been told to end, and will.
+    Ending,
+    /// It has ended, and something of its sandbox is left.
+    Left,
+    /// It does not run.
+    Down,
 }
 
 impl<K: Kind> Ground<K> {
@@ -50,6 +62,29 @@ impl<K: Kind> Ground<K> {
     pub fn state(&self, name: &str) -> Result<State<K::Base>> {
         read_state(&self.place, name)?
             .ok_or_else(|| EngineError::NotFound(format!("state of \"{name}\"")))
+    }
+
+    /// Whether a machine was made, all of it.
+    ///
+    /// # Errors
+    /// If that cannot be read.
+    pub fn is_made(&self, name: &str) -> Result<bool> {
+        Ok(made::read(&self.place, name)?.is_some()
+            && read_state::<K::Base>(&self.place, name)?.is_some())
+    }
+
+    /// How a machine stands that is to be started.
+    ///
+    /// # Errors
+    /// If that cannot be told.
+    pub fn standing(&self, name: &str) -> Result<Standing> {
+        let told_to_end = stopping::was_begun(&self.run_folder(name)?);
+        Ok(match (self.running(name)?.is_some(), told_to_end) {
+            (true, false) => Standing::Up,
+            (true, true) => Standing::Ending,
+            (false, true) => Standing::Left,
+            (false, false) => Standing::Down,
+        })
     }
 
     /// The sandbox of a machine, if it runs.

@@ -20,4 +20,4 @@ pub mod stopping;
 pub mod store;
 mod sweep;
 
-pub use ground::Ground;
+pub use ground::{Ground, Standing};

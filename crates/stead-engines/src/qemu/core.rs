@@ -44,9 +44,7 @@ impl Core {
 
     pub fn create(&self, wanted: &Wanted, steps: &Steps) -> Result<()> {
         let claim = self.claim(&wanted.name)?;
-        if made::read(&self.place, &wanted.name)?.is_some()
-            && read_state::<Base>(&self.place, &wanted.name)?.is_some()
-        {
+        if self.is_made(&wanted.name)? {
             return Ok(());
         }
         self.fits(wanted)?;

@@ -2,7 +2,7 @@
 
 use super::core::Core;
 use crate::common::claim::Claim;
-use crate::common::{made, stopping};
+use crate::common::{Standing, made};
 use stead_machine::engine::Result;
 use stead_machine::model::Wanted;
 use stead_machine::{EngineError, Steps};
@@ -17,14 +17,11 @@ impl Core {
     pub fn start_claimed(&self, wanted: &Wanted, steps: &Steps, claim: &Claim) -> Result<()> {
         let name = &wanted.name;
         let made = self.made(name)?;
-        if self.running(name)?.is_some() {
-            if !stopping::was_begun(&self.run_folder(name)?) {
-                return Ok(());
-            }
-            // It has been told to end, and will.
-            self.stop_claimed(name, steps, claim)?;
-        } else if stopping::was_begun(&self.run_folder(name)?) {
-            self.clear_sandbox(name)?;
+        match self.standing(name)? {
+            Standing::Up => return Ok(()),
+            Standing::Ending => self.stop_claimed(name, steps, claim)?,
+            Standing::Left => self.clear_sandbox(name)?,
+            Standing::Down => {}
         }
         self.fits(wanted)?;
         steps.step("look at its disks")?;

@@ -36,9 +36,7 @@ impl Core {
 
     pub fn create(&self, wanted: &Wanted, steps: &Steps) -> Result<()> {
         let claim = self.claim(&wanted.name)?;
-        if made::read(&self.place, &wanted.name)?.is_some()
-            && read_state::<Image>(&self.place, &wanted.name)?.is_some()
-        {
+        if self.is_made(&wanted.name)? {
             return Ok(());
         }
         self.fits(wanted)?;

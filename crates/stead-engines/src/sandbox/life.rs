@@ -5,7 +5,7 @@ use super::{disk, made};
 use crate::common::bounded::Run;
 use crate::common::claim::Claim;
 use crate::common::files::{self, Sync};
-use crate::common::{running, stopping};
+use crate::common::{Standing, running};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -29,14 +29,11 @@ impl Core {
     pub fn start_claimed(&self, wanted: &Wanted, steps: &Steps, claim: &Claim) -> Result<()> {
         let name = &wanted.name;
         let made = self.made(name)?;
-        if self.running(name)?.is_some() {
-            if !stopping::was_begun(&self.run_folder(name)?) {
-                return Ok(());
-            }
-            // It has been told to end, and will.
-            self.stop_claimed(name, steps, claim)?;
-        } else if stopping::was_begun(&self.run_folder(name)?) {
-            self.clear(name, claim)?;
+        match self.standing(name)? {
+            Standing::Up => return Ok(()),
+            Standing::Ending => self.stop_claimed(name, steps, claim)?,
+            Standing::Left => self.clear(name, claim)?,
+            Standing::Down => {}
         }
         self.fits(wanted)?;
         let disk = self.ensure_disk(wanted, steps, claim)?;

@@ -1,7 +1,7 @@
 //! Real guests of engine `qemu` for tests: without KVM, and warm.
 #![allow(dead_code, unreachable_pub)]
 
-use crate::common::{self, Place};
+use crate::common::{self, Place, images};
 use async_trait::async_trait;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -25,16 +25,6 @@ pub struct QemuBench {
     pub warm: bool,
     /// One at a time: each counts the processes of all of them before and after.
     _one: File,
-}
-
-/// Where images are kept from run to run.
-fn images() -> PathBuf {
-    let cache = || {
-        let home = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let home = home.or_else(|| Some(std::env::home_dir()?.join(".cache")));
-        home.expect("a home").join("stead-dev/images")
-    };
-    std::env::var_os("STEAD_TEST_IMAGES").map_or_else(cache, PathBuf::from)
 }
 
 /// Templates for warm starts, kept from test to test and from run to run: all places have them in common.

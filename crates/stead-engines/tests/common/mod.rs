@@ -96,6 +96,16 @@ impl Place {
     }
 }
 
+/// Where images are kept from run to run.
+pub fn images() -> PathBuf {
+    let cache = || {
+        let home = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+        let home = home.or_else(|| Some(std::env::home_dir()?.join(".cache")));
+        home.expect("a home").join("stead-dev/images")
+    };
+    std::env::var_os("STEAD_TEST_IMAGES").map_or_else(cache, PathBuf::from)
+}
+
 /// The programs under test. The sandbox's is a copy of this test process's own, so that its processes can be told from
 /// those of others.
 pub fn programs() -> Programs {

@@ -1,6 +1,7 @@
 //! What the tests share: a world of its own for each test, and a terminal to sit at in it.
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
+pub mod agent_machine;
 pub mod agents;
 pub mod machines;
 pub mod raw;

@@ -1,15 +1,16 @@
 //! The real Claude Code and the real Codex in a machine: the model is reached over a port of the host, their programs are
 //! shown from the host, their home is the machine's own.
 
-use crate::common::agents::{Agents, CODEX_ASKS, KEY, claude_state, codex_config, node_modules};
-use crate::common::{Terminal, until};
+use crate::common::agent_machine::{
+    claude_outlives, put, start, steward_killed_in_a_turn, taken_up,
+};
+use crate::common::agents::{Agents, CODEX_ASKS, codex_config, node_modules};
 use serde_json::json;
 use std::path::Path;
-use stead_wire::session::Session;
-use stead_wire::status::{Source, State};
+use stead_wire::status::State;
 
-/// The machine `box` for an agent, with this file in the home there.
-fn with_machine(agents: &Agents, file: &str, text: &str) {
+/// The machine `box` for an agent.
+fn with_machine(agents: &Agents) {
     let url = agents.model.url();
     let port = url.rsplit(':').next().unwrap();
     let modules = node_modules().canonicalize().unwrap();
@@ -19,99 +20,21 @@ fn with_machine(agents: &Agents, file: &str, text: &str) {
         agents.project().display(),
         modules.display(),
     ));
-    let script = format!("mkdir -p $(dirname /root/{file}) && cat > /root/{file}");
-    let written =
-        agents.stead_with_input(&["exec", "box", "--", "sh", "-c", &script], text.as_bytes());
-    assert_eq!(written.status, 0, "{written:?}");
-}
-
-/// Starts the agent in the machine, in the background.
-fn start(agents: &Agents, agent: &str, variables: &[&str]) {
-    let mut command = agents.stead_command();
-    command.args(["run", "-m", "box", "-d", "-n", "s", "-a", agent, "-C", "/project"]);
-    for variable in variables {
-        command.args(["-e", variable]);
-    }
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-}
-
-/// Asks for the proof, and kills the steward while half of the answer is on the screen of whoever is attached.
-fn steward_killed_in_a_turn(agents: &Agents) -> Terminal {
-    agents.wait("s", "idle");
-    let terminal = agents.terminal(&["attach", "s"]);
-    agents.prompt("s", "prove it");
-    agents.model.wait_held();
-    terminal.wait_for("The first half.");
-    agents.kill_steward();
-    agents.model.release();
-    terminal
-}
-
-/// The machine goes down and comes up: the conversation is taken up by its id.
-fn taken_up(agents: &Agents, session: Session, option: &str) {
-    let known = session.conversation.expect("the id of its conversation");
-    agents.ok(&["restart", "-m", "box"]);
-    let session = until("its next life", || {
-        let session = agents.session("s");
-        (session.life >= 2 && session.exit.is_none()).then_some(session)
-    });
-    let resumed = [option.to_owned(), known.id];
-    assert!(session.command.windows(2).any(|pair| pair == resumed), "{:?}", session.command);
-    agents.wait("s", "All is said.");
-    agents.wait("s", "idle");
-    agents.prompt("s", "and once more");
 }
 
 #[test]
 fn a_turn_in_a_machine_outlives_the_steward_and_its_conversation_the_machine() {
     let agents = Agents::claude();
-    let state = claude_state(Path::new("/project")).to_string();
-    with_machine(&agents, ".claude.json", &state);
-    agents.sh_ok("box", "claude --version");
-    agents.model.script(&json!([
-        {"hold": "The first half.\n\n", "then": "And a tool.", "run": "echo of-$(hostname) > proof.txt; cat proof.txt"},
-        {"say": "All is said."},
-        {"run": "echo again"},
-    ]));
-    let (url, key) = (agents.model.url(), KEY);
-    let variables = [
-        &format!("ANTHROPIC_BASE_URL={url}"),
-        &format!("ANTHROPIC_API_KEY={key}"),
-        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1",
-        "DISABLE_AUTOUPDATER=1",
-        "IS_SANDBOX=1",
-    ];
-    start(&agents, "claude", &variables);
-    let _attached = steward_killed_in_a_turn(&agents);
-    // The steward that comes after hears what the hooks said: whether it asks or is done.
-    agents.wait("s", "waiting");
-    assert_eq!(agents.session("s").status.source, Source::Hook);
-    agents.wait("s", "Esc to cancel");
-    agents.ok(&["send", "s", "1"]);
-    agents.wait("s", "All is said.");
-    agents.wait("s", "idle");
-    let session = until("the end of the turn by its hook", || {
-        let session = agents.session("s");
-        (session.status.source == Source::Hook).then_some(session)
-    });
-    assert_eq!((session.status.state, session.life), (State::Idle, 1));
-    assert_eq!(std::fs::read_to_string(agents.project().join("proof.txt")).unwrap(), "of-box\n");
-    assert!(agents.model.requests()[1].tool_result().unwrap().contains("of-box"));
-
-    taken_up(&agents, session, "--resume");
-    agents.model.wait_replies(3);
-    let request = agents.model.requests().pop().unwrap();
-    assert!(request.has("user", "prove it") && request.has("user", "and once more"), "{request:?}");
-    // Nothing of it is in the home of the host.
-    assert!(!agents.home().join(".claude/projects").exists());
+    with_machine(&agents);
+    claude_outlives(&agents);
 }
 
 #[test]
 fn a_turn_of_codex_in_a_machine_outlives_the_steward_and_its_conversation_the_machine() {
     let agents = Agents::codex();
     let own = codex_config(&agents.model.url(), Path::new("/project"));
-    with_machine(&agents, ".codex/config.toml", &own);
+    with_machine(&agents);
+    put(&agents, ".codex/config.toml", &own);
     agents.sh_ok("box", "codex --version");
     agents.model.script(&json!([
         {"hold": "The first half.\n\n", "then": "And a tool.", "run": "echo of-$(hostname) > proof.txt; cat proof.txt",
