@@ -1,5 +1,6 @@
 //! What the parts of a file must agree on.
 
+mod system;
 mod vm;
 
 use crate::declared::{Declaration, Egress, Machine, Port};
@@ -95,6 +96,7 @@ pub(crate) fn check(source: &Source<'_>, declared: &mut Declaration, reader: &mu
     ports(source, reader, declared);
     states(source, reader, declared);
     sessions(source, reader, declared);
+    system::systems(source, reader, declared);
 }
 
 fn engine(source: &Source<'_>, reader: &mut Reader<'_>, name: &str, machine: &Machine) {

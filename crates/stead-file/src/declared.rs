@@ -1,8 +1,14 @@
 //! What a stead file declares, checked and with defaults filled in. Also the JSON of the API and of a machine's record.
 
 mod qemu;
+mod system;
 
 pub use qemu::{Accel, Arch, Board, Desktop, Format, Guest, Qemu};
+pub use system::{
+    Agents, Alerts, CodeServer, Containers, Debian, Firewall, GitIdentity, Llm, Logs, Metadata,
+    Nixos, Os, Overlay, OverlayKind, ReverseProxy, RootFs, Service, ServiceKind, Ssh, Sudo, System,
+    SystemDesktop, SystemDisk, Transport, Updates, User,
+};
 
 use crate::size::Size;
 use serde::{Deserialize, Serialize};
@@ -20,6 +26,9 @@ pub struct Declaration {
     pub machines: BTreeMap<String, Machine>,
     /// Networks by name.
     pub networks: BTreeMap<String, Network>,
+    /// Operating systems by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub systems: BTreeMap<String, System>,
     /// Sessions by name.
     pub sessions: BTreeMap<String, Session>,
 }
@@ -72,6 +81,9 @@ pub struct Machine {
     /// What it is as a virtual machine of the engine `qemu`.
     #[serde(skip_serializing_if = "Qemu::is_default")]
     pub qemu: Box<Qemu>,
+    /// Its operating system as declared, by name. `None`: as its image has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
     /// Agents whose login on this host is copied into it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub share_agent_auth: Vec<String>,
@@ -101,6 +113,7 @@ impl Default for Machine {
             keep: Keep::default(),
             running: true,
             qemu: Box::default(),
+            system: None,
             share_agent_auth: Vec::new(),
         }
     }

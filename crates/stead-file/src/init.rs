@@ -1,6 +1,6 @@
 //! The first file of a folder.
 
-use crate::keys::{MACHINE, NETWORK, SESSION, STEAD};
+use crate::keys::{MACHINE, NETWORK, SESSION, STEAD, SYSTEM};
 use crate::read::allowed_name;
 use crate::table::{Key, Table};
 
@@ -37,6 +37,10 @@ pub fn init(name: &str) -> String {
     file.say(NETWORK.doc);
     file.line("#[networks.lab]");
     file.keys(&NETWORK);
+    file.line("");
+    file.say(SYSTEM.doc);
+    file.line("#[systems.dev]");
+    file.keys(&SYSTEM);
     file.line("");
     file.say(SESSION.doc);
     file.line("#[sessions.fix]");

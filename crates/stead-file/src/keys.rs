@@ -1,8 +1,13 @@
 //! Every key of the file.
 
 mod qemu;
+mod system;
 
 pub(crate) use qemu::{DESKTOP, QEMU};
+pub(crate) use system::{
+    AGENTS, ALERTS, CODE_SERVER, CONTAINERS, DEBIAN, DISK, FIREWALL, GIT, LLM, LOGS, NIXOS,
+    OVERLAY, REVERSE_PROXY, ROLE_DESKTOP, SERVICE, SSH, SYSTEM, USER,
+};
 
 use crate::amount::{Age, Bytes, Cpus};
 use crate::command::Command;
@@ -56,6 +61,9 @@ pub(crate) static MACHINE: Table<Machine> = Table {
         image: Image, "`\"host\"`, for a virtual machine `\"debian/12\"`", "\"debian/12\"",
             elsewhere ["rootfs", "base", "os"]
             => |machine, image| machine.image = image;
+        /// The declared system that it is brought to: users, ssh, firewall, packages, services.
+        system: Name("a system"), "as its image has it", "\"dev\""
+            => |machine, system| machine.system = Some(system);
         /// How many processors it may keep busy; one and a half is 1.5.
         cpus: Cpus, "as many as there are", "1.5",
             elsewhere ["cores", "processors", "vcpus"]
@@ -216,6 +224,9 @@ pub(crate) fn home_of(name: &str) -> Option<&'static str> {
         .or_else(|| has(&QEMU, name))
         .or_else(|| has(&DESKTOP, name))
         .or_else(|| has(&STEAD, name))
+        .or_else(|| has(&SYSTEM, name))
+        .or_else(|| has(&SERVICE, name))
+        .or_else(|| has(&USER, name))
 }
 
 /// `[stead.defaults]`: a machine without a name.

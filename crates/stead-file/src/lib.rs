@@ -21,6 +21,7 @@ mod form;
 mod init;
 mod keys;
 mod lines;
+mod named;
 mod nearest;
 mod page;
 mod path;
@@ -33,6 +34,7 @@ mod schema;
 pub mod size;
 mod syntax;
 mod table;
+mod text;
 pub mod words;
 
 pub use bytes::{MAX_FILE, read_bytes};

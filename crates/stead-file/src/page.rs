@@ -1,5 +1,6 @@
 //! The reference page.
 
+use crate::keys;
 use crate::keys::{DESKTOP, KEEP, MACHINE, NETWORK, QEMU, SESSION, STEAD};
 use crate::table::Table;
 use std::fmt::Write;
@@ -13,6 +14,24 @@ pub fn page() -> String {
     section(&mut page, &QEMU);
     section(&mut page, &DESKTOP);
     section(&mut page, &NETWORK);
+    section(&mut page, &keys::SYSTEM);
+    section(&mut page, &keys::USER);
+    section(&mut page, &keys::SSH);
+    section(&mut page, &keys::FIREWALL);
+    section(&mut page, &keys::OVERLAY);
+    section(&mut page, &keys::AGENTS);
+    section(&mut page, &keys::GIT);
+    section(&mut page, &keys::SERVICE);
+    section(&mut page, &keys::ALERTS);
+    section(&mut page, &keys::LOGS);
+    section(&mut page, &keys::DISK);
+    section(&mut page, &keys::ROLE_DESKTOP);
+    section(&mut page, &keys::LLM);
+    section(&mut page, &keys::CONTAINERS);
+    section(&mut page, &keys::CODE_SERVER);
+    section(&mut page, &keys::REVERSE_PROXY);
+    section(&mut page, &keys::NIXOS);
+    section(&mut page, &keys::DEBIAN);
     section(&mut page, &SESSION);
     page
 }

@@ -113,6 +113,29 @@ impl Form for StartIn {
     }
 }
 
+/// A folder of this host, made absolute, or a git repository.
+pub(crate) struct Source;
+
+impl Form for Source {
+    type Out = String;
+
+    fn expects(&self) -> String {
+        "a folder of this host or a git repository".into()
+    }
+
+    fn schema(&self) -> Json {
+        json!({ "type": "string", "minLength": 1 })
+    }
+
+    fn read(&self, spot: Spot<'_>, reader: &mut Reader<'_>) -> Option<String> {
+        let text = reader.text(spot, &self.expects())?;
+        if (crate::text::REPOSITORY.is)(text) {
+            return Some(text.into());
+        }
+        of_host(spot, reader, text).map(|path| path.to_string_lossy().into_owned())
+    }
+}
+
 /// A folder that a machine shares with this host.
 pub(crate) struct Shared;
 

@@ -1,6 +1,6 @@
 //! Ports and addresses as people write them.
 
-use crate::declared::Port;
+use crate::declared::{Port, Transport};
 use crate::form::{Form, integer};
 use crate::reader::{Reader, Spot};
 use serde_json::{Value as Json, json};
@@ -127,6 +127,36 @@ impl Form for Single {
             reader.refuse(spot, message);
         }
         port
+    }
+}
+
+/// Ports of TCP or UDP.
+pub(crate) struct Protocol;
+
+impl Form for Protocol {
+    type Out = Transport;
+
+    fn expects(&self) -> String {
+        "ports such as \"443\" or \"60000-61000/udp\"".into()
+    }
+
+    fn schema(&self) -> Json {
+        json!({ "anyOf": [
+            { "type": "integer", "minimum": 1, "maximum": 65535 },
+            { "type": "string", "pattern": "^[0-9]+(-[0-9]+)?(/(tcp|udp))?$" },
+        ] })
+    }
+
+    fn read(&self, spot: Spot<'_>, reader: &mut Reader<'_>) -> Option<Transport> {
+        let text = match spot.get_ref() {
+            DeValue::Integer(number) => number.to_string(),
+            _ => reader.text(spot, &self.expects())?.to_owned(),
+        };
+        text.parse()
+            .map_err(|message: String| {
+                reader.refuse(spot, message);
+            })
+            .ok()
     }
 }
 

@@ -2,10 +2,10 @@
 
 use crate::check::{Source, check};
 use crate::context::Context;
-use crate::declared::{Declaration, Network, Session};
+use crate::declared::{Declaration, Network, Session, System};
 use crate::fit::fit;
 use crate::form::{NAME_HELP, name_fault};
-use crate::keys::{self, MACHINE, NETWORK, SESSION, STEAD, Stead};
+use crate::keys::{self, MACHINE, NETWORK, SESSION, STEAD, SYSTEM, Stead};
 use crate::nearest::nearest;
 use crate::problem::Report;
 use crate::reader::{Reader, Spot, kind};
@@ -24,10 +24,11 @@ pub struct Checked {
 }
 
 /// The tables a file consists of, and what each holds.
-pub(crate) const PARTS: [(&str, &str); 4] = [
+pub(crate) const PARTS: [(&str, &str); 5] = [
     ("stead", "The whole: its name, and what all machines have in common."),
     ("machines", "The machines, by name."),
     ("networks", "Networks that machines share, by name."),
+    ("systems", "Operating systems of machines, by name."),
     ("sessions", "Sessions that are there once their machine is, by name."),
 ];
 
@@ -68,6 +69,7 @@ fn whole(root: &DeTable<'_>, reader: &mut Reader<'_>) -> Declaration {
     let defaults = stead.defaults;
     declared.machines = named(root, "machines", &MACHINE, reader, || defaults.clone());
     declared.networks = named(root, "networks", &NETWORK, reader, Network::default);
+    declared.systems = named(root, "systems", &SYSTEM, reader, System::default);
     let session = || Session { restart: "resume".into(), ..Session::default() };
     declared.sessions = named(root, "sessions", &SESSION, reader, session);
     declared.name = stead.name.unwrap_or_else(|| folder_name(reader.context));
@@ -146,7 +148,7 @@ fn unknown_part(name: &str, span: std::ops::Range<usize>, reader: &mut Reader<'_
         problem.help(format!("`{shown}` belongs in {header}"));
     } else {
         problem
-            .help("its tables are [stead], [machines.NAME], [networks.NAME] and [sessions.NAME]");
+            .help("its tables are [stead], [machines.NAME], [networks.NAME], [systems.NAME] and [sessions.NAME]");
     }
 }
 

@@ -1,7 +1,7 @@
 //! The file for programs: JSON Schema.
 
 use crate::form::NAME_PATTERN;
-use crate::keys::{MACHINE, NETWORK, SESSION, STEAD};
+use crate::keys::{MACHINE, NETWORK, SESSION, STEAD, SYSTEM};
 use crate::read::PARTS;
 use serde_json::{Map, Value as Json, json};
 
@@ -32,6 +32,7 @@ pub fn schema() -> Json {
             "stead": STEAD.schema(),
             "machine": MACHINE.schema(),
             "network": NETWORK.schema(),
+            "system": SYSTEM.schema(),
             "session": SESSION.schema(),
         },
     })

@@ -105,6 +105,7 @@ cwd = "sub"
         keep: Keep { count: Some(3), age: Some(30 * 86400) },
         running: false,
         qemu: Box::default(),
+        system: None,
         share_agent_auth: vec!["claude".into()],
     };
     assert_eq!(declared.machines["box"], expected);

@@ -138,7 +138,7 @@ fn the_first_file_is_good_with_every_key() {
     assert_eq!(checked.declaration.sessions.len() + checked.declaration.networks.len(), 2);
     // Every key that the schema knows is shown.
     let schema = stead_file::schema();
-    for table in ["machine", "network", "session"] {
+    for table in ["machine", "network", "system", "session"] {
         for key in schema["$defs"][table]["properties"].as_object().unwrap().keys() {
             assert!(
                 text.lines().any(|line| line.starts_with(&format!("{key} = "))),

@@ -2,7 +2,7 @@
 //! next life where the policy says so.
 
 use crate::link::{Link, LinkError};
-use crate::record::set_exit;
+use crate::record::{set_exit, take_end};
 use crate::remote::{self, Alive};
 use crate::restart::Decision;
 use crate::shared::Core;
@@ -294,12 +294,8 @@ impl Keeper {
                 // Written down before the end is told; an answer of the hold that is still under way would come
                 // too late for somebody who has waited for the end and asks now.
                 let folder = self.core.places.session(&self.id);
-                let report = folder.report().ok().flatten();
-                let conversation = folder.conversation().ok().flatten();
                 let again = self.core.change(&self.id, |session| {
-                    set_exit(session, exit.clone());
-                    session.report = report.or(session.report.take());
-                    session.conversation = conversation.or(session.conversation.take());
+                    take_end(session, &folder, exit.clone());
                 });
                 // A hold that lingers for a reader stands in the way of the next life.
                 if again.is_some_and(|s| s.restart == Restart::Always) && exit.by != EndedBy::Person
@@ -421,7 +417,7 @@ impl Core {
         };
         let session = self.change(id, |session| {
             if session.exit.as_ref() != Some(&exit) {
-                set_exit(session, exit.clone());
+                take_end(session, &folder, exit.clone());
             }
             if let Some(e) = &warning {
                 session.warning = Some(e.to_string());

@@ -76,6 +76,13 @@ pub fn from_spec(spec: &Spec, run: Option<&Run>) -> Session {
     }
 }
 
+/// Marks a session as ended, with what its hold wrote down last: the answer that would have told it may never come.
+pub fn take_end(session: &mut Session, folder: &Folder, exit: Exit) {
+    set_exit(session, exit);
+    session.report = folder.report().ok().flatten().or(session.report.take());
+    session.conversation = folder.conversation().ok().flatten().or(session.conversation.take());
+}
+
 /// Marks a session as ended.
 pub fn set_exit(session: &mut Session, exit: Exit) {
     session.status = Status {

@@ -6,7 +6,7 @@ use common::{LONG, Rig, until};
 use stead_steward::inotify::{Folders, WatchFlags};
 use stead_steward::{Options, Steward, StewardError};
 use stead_wire::api::{Create, Event};
-use stead_wire::session::{EndedBy, Exit, Restart, Session};
+use stead_wire::session::{AgentReport, EndedBy, Exit, Restart, Session};
 use stead_wire::status::State;
 use tokio::time::timeout;
 
@@ -88,6 +88,21 @@ async fn a_lost_session_is_resumed_by_its_policy() {
     assert_eq!(lost.exit.as_ref().unwrap().by, EndedBy::Lost);
     assert_eq!(rig.places().session(&never.id).exit().unwrap(), lost.exit);
     assert_eq!(rig.holds.started(), 3);
+}
+
+#[tokio::test]
+async fn what_a_hold_wrote_down_and_could_not_say_is_known_at_its_end() {
+    let rig = Rig::new();
+    let steward = rig.steward();
+    let a = make(&rig, &steward, "a", Restart::Never).await;
+    let folder = rig.places().session(&a.id);
+    let report = AgentReport { turns: 1, result: Some("Done.".into()), ..Default::default() };
+    folder.write_report(&report).unwrap();
+    let exit = Exit { code: Some(0), signal: None, at: 1, by: EndedBy::Itself, failed: None };
+    folder.write_exit(&exit).unwrap();
+    rig.holds.lose(&a.id);
+    let ended = until(&steward, &a.id, |s| s.exit.is_some()).await;
+    assert_eq!((ended.exit, ended.report), (Some(exit), Some(report)));
 }
 
 #[tokio::test]

@@ -10,7 +10,11 @@ fn a_session_is_left_and_found_again_as_it_was() {
     let terminal = world.terminal(&["run", "-n", "work", "--", "bash", "--norc"]);
     terminal.wait_for("$");
     terminal.line("printf 'a%sb\\n' 1234");
-    terminal.wait_for("a1234b");
+    terminal.wait_until("its output and the next prompt", |model| {
+        let text = model.text();
+        let said = text.iter().position(|line| line.contains("a1234b"));
+        said.is_some_and(|at| text[at + 1..].iter().any(|line| line.contains('$')))
+    });
     let before = terminal.text();
     assert_eq!(terminal.detach(), 0);
 

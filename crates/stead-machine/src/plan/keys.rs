@@ -16,13 +16,17 @@ pub struct KeyChange {
     pub after: String,
 }
 
-/// What differs between two machines, in order of keys. Whether they run is not part of it.
+/// What differs between two machines, in order of keys. Whether they run is not part of it, nor what system they have:
+/// to that `stead system switch` brings them.
 pub(super) fn machine(before: &Machine, after: &Machine) -> Vec<KeyChange> {
-    let same = before == after || *before == Machine { running: before.running, ..after.clone() };
+    let same = before == after || {
+        let system = before.system.clone();
+        *before == Machine { running: before.running, system, ..after.clone() }
+    };
     if same {
         return Vec::new();
     }
-    let mut keys = differing("", before, after, &["running", "qemu"]);
+    let mut keys = differing("", before, after, &["running", "qemu", "system"]);
     keys.extend(differing("qemu.", &before.qemu, &after.qemu, &[]));
     keys.sort_by(|a, b| a.key.cmp(&b.key));
     keys
