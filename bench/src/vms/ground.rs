@@ -101,10 +101,11 @@ impl<'a> Ground<'a> {
         self.inner.run_folder(name).join("vm")
     }
 
-    /// The folder with what a machine said on its console.
+    /// What a machine that runs said on its console.
     pub fn console(&self, name: &str) -> Result<String> {
-        let vm: Value = serde_json::from_slice(&std::fs::read(self.keeper(name).join("vm.json"))?)
-            .context("vm.json")?;
+        let about = self.inner.run_folder(name).join("vm.json");
+        let bytes = std::fs::read(&about).context(about.display())?;
+        let vm: Value = serde_json::from_slice(&bytes).context("vm.json")?;
         let log = vm["console_log"].as_str().unwrap_or_default();
         let bytes = std::fs::read(log).context(log)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
