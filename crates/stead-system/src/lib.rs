@@ -4,6 +4,8 @@
 //! declaration, so that they cannot disagree. Rendering is pure: a declaration in, a [`Tree`] of files out.
 
 pub mod apply;
+pub mod debian;
+pub mod packages;
 mod tree;
 mod whole;
 

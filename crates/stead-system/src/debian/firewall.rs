@@ -19,7 +19,7 @@ Type=oneshot
 RemainAfterExit=yes
 ExecStart=/usr/sbin/nft -f /etc/nftables.d/stead.nft
 ExecReload=/usr/sbin/nft -f /etc/nftables.d/stead.nft
-ExecStop=/usr/sbin/nft destroy table inet stead
+ExecStop=/usr/sbin/nft delete table inet stead
 
 [Install]
 WantedBy=sysinit.target
