@@ -17,9 +17,19 @@ pub(super) fn render(whole: &Whole, to: &mut Desired) {
         let asked = format!("{}@{}", agent.npm, version.as_deref().unwrap_or("latest"));
         let program = format!("{PREFIX}/bin/{}", agent.program);
         to.task(
-            format!("agent {name}{}", version.as_ref().map(|v| format!(" {v}")).unwrap_or_default()),
+            format!("agent {}", quote::name(name)),
             Some(&program),
-            &["npm", "install", "--global", "--no-audit", "--no-fund", "--loglevel=error", "--prefix", PREFIX, &asked],
+            &[
+                "npm",
+                "install",
+                "--global",
+                "--no-audit",
+                "--no-fund",
+                "--loglevel=error",
+                "--prefix",
+                PREFIX,
+                &asked,
+            ],
             &["npm", "uninstall", "--global", "--loglevel=error", "--prefix", PREFIX, agent.npm],
         );
         to.links.insert(format!("/usr/local/bin/{}", agent.program).into(), program.into());
@@ -53,8 +63,16 @@ pub(super) fn render(whole: &Whole, to: &mut Desired) {
 
 /// Those that follow their maker do so at night.
 fn updates(follow: &[String], to: &mut Desired) {
-    let mut install =
-        words(&["/usr/bin/npm", "install", "--global", "--no-audit", "--no-fund", "--loglevel=error", "--prefix", PREFIX]);
+    let mut install = words(&[
+        "/usr/bin/npm",
+        "install",
+        "--global",
+        "--no-audit",
+        "--no-fund",
+        "--loglevel=error",
+        "--prefix",
+        PREFIX,
+    ]);
     install.extend(follow.iter().cloned());
     to.unit(
         "stead-agents.service",
@@ -91,6 +109,7 @@ fn home(whole: &Whole, to: &mut Desired) {
             to.tasks.push(Task {
                 name: format!("~/.claude of {user}"),
                 user: Some(user.clone()),
+                after_units: false,
                 creates: Some(folder.clone().into()),
                 run: words(&["sh", "-c", script, "claude", &quote::plain(from), &folder]),
                 undo: Vec::new(),
@@ -104,7 +123,10 @@ fn home(whole: &Whole, to: &mut Desired) {
                 quote::c(&quote::line(&who.email))
             );
             let home = to.homes.entry(user.clone()).or_default();
-            home.insert(format!(".config/git/agent-{}", quote::name(agent)).into(), File::new(text));
+            home.insert(
+                format!(".config/git/agent-{}", quote::name(agent)).into(),
+                File::new(text),
+            );
         }
     }
 }
@@ -135,7 +157,17 @@ fn elsewhere(name: &str, whole: &Whole, to: &mut Desired) {
             to.task(
                 name,
                 Some(&program),
-                &["npm", "install", "--global", "--no-audit", "--no-fund", "--loglevel=error", "--prefix", PREFIX, name],
+                &[
+                    "npm",
+                    "install",
+                    "--global",
+                    "--no-audit",
+                    "--no-fund",
+                    "--loglevel=error",
+                    "--prefix",
+                    PREFIX,
+                    name,
+                ],
                 &["npm", "uninstall", "--global", "--loglevel=error", "--prefix", PREFIX, name],
             );
             to.links.insert(format!("/usr/local/bin/{name}").into(), program.into());
@@ -145,7 +177,12 @@ fn elsewhere(name: &str, whole: &Whole, to: &mut Desired) {
             let folder = format!("/opt/stead/{name}");
             let script = "python3 -m venv \"$1\" && \"$1/bin/pip\" install --quiet \"$2\"";
             let program = format!("{folder}/bin/{name}");
-            to.task(name, Some(&program), &["sh", "-c", script, "pip", &folder, name], &["rm", "-rf", &folder]);
+            to.task(
+                name,
+                Some(&program),
+                &["sh", "-c", script, "pip", &folder, name],
+                &["rm", "-rf", &folder],
+            );
             to.links.insert(format!("/usr/local/bin/{name}").into(), program.into());
         }
         "zellij" | "starship" | "atuin" => {
@@ -162,9 +199,16 @@ fn elsewhere(name: &str, whole: &Whole, to: &mut Desired) {
             // Its archive has the program alone, or in a folder of its own.
             let script = "mkdir -p \"$1\" && curl -fsSL --retry 3 -- \"$2\" | tar -xz -C \"$1\" && \
                           { [ -x \"$1/$3\" ] || mv \"$1\"/*/\"$3\" \"$1/$3\"; }";
-            to.task(name, Some(&program), &["sh", "-c", script, "fetch", &folder, &address, name], &["rm", "-rf", &folder]);
+            to.task(
+                name,
+                Some(&program),
+                &["sh", "-c", script, "fetch", &folder, &address, name],
+                &["rm", "-rf", &folder],
+            );
             to.links.insert(format!("/usr/local/bin/{name}").into(), program.into());
         }
-        other => to.remarks.push(format!("{other} is in no package of Debian 12, and has to be installed by hand")),
+        other => to.remarks.push(format!(
+            "{other} is in no package of Debian 12, and has to be installed by hand"
+        )),
     }
 }

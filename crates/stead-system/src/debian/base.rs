@@ -42,7 +42,11 @@ pub(super) fn render(whole: &Whole, to: &mut Desired) {
     let system = &whole.system;
     to.package(&["ca-certificates", "curl", "sudo", "dbus", "libnss-myhostname"]);
     to.file("/etc/hostname", format!("{}\n", quote::name(&whole.hostname())));
-    to.rule("name", &["/etc/hostname"], Act::Run(super::words(&["hostname", "-F", "/etc/hostname"])));
+    to.rule(
+        "name",
+        &["/etc/hostname"],
+        Act::Run(super::words(&["hostname", "-F", "/etc/hostname"])),
+    );
 
     let zone = quote::plain(&system.timezone).replace("..", "");
     to.package(&["tzdata"]);
@@ -71,11 +75,20 @@ pub(super) fn render(whole: &Whole, to: &mut Desired) {
     updates(system.updates, to);
     if system.audit_log {
         to.package(&["auditd"]);
-        to.files.insert("/etc/audit/rules.d/10-stead.rules".into(), crate::File { text: AUDIT.into(), mode: 0o640 });
+        to.files.insert(
+            "/etc/audit/rules.d/10-stead.rules".into(),
+            crate::File { text: AUDIT.into(), mode: 0o640 },
+        );
         to.packaged("auditd.service");
-        to.rule("audit", &["/etc/audit/rules.d/"], Act::Run(super::words(&["augenrules", "--load"])));
+        to.rule(
+            "audit",
+            &["/etc/audit/rules.d/"],
+            Act::Run(super::words(&["augenrules", "--load"])),
+        );
     }
-    to.packages.extend(system.packages.iter().chain(&system.debian.packages).map(|name| quote::name(name)));
+    to.packages.extend(
+        system.packages.iter().chain(&system.debian.packages).map(|name| quote::name(name)),
+    );
     for name in &system.secrets {
         to.reads(name, None);
     }
@@ -83,7 +96,9 @@ pub(super) fn render(whole: &Whole, to: &mut Desired) {
     let mut copies = String::from("d /run/secrets 0700 root root -\n");
     for name in whole.secrets() {
         let name = quote::name(name);
-        copies += &format!("C /run/secrets/{name} 0400 root root - /var/lib/stead-system/secrets/{name}\n");
+        copies += &format!(
+            "C /run/secrets/{name} 0400 root root - /var/lib/stead-system/secrets/{name}\n"
+        );
     }
     to.file("/etc/tmpfiles.d/stead-secrets.conf", copies);
     if system.disk.grow {

@@ -48,7 +48,8 @@ pub fn user_data_with(whole: &Whole, fragments: &[String]) -> String {
     if fragments.is_empty() {
         return own;
     }
-    let mut out = format!("Content-Type: multipart/mixed; boundary=\"{BOUNDARY}\"\nMIME-Version: 1.0\n");
+    let mut out =
+        format!("Content-Type: multipart/mixed; boundary=\"{BOUNDARY}\"\nMIME-Version: 1.0\n");
     for text in [&own].into_iter().chain(fragments) {
         let kind = match text.lines().next().unwrap_or_default() {
             first if first.starts_with("#!") => "text/x-shellscript",
@@ -133,12 +134,22 @@ fn commands(desired: &Desired) -> Yaml {
         all.push(run(&["curl", "-fsSL", "--retry", "3", "-o", &key, "--", &repository.key]));
         let write = "printf '%s' \"$1\" > \"$2\"";
         let path = super::Repository::path(name);
-        all.push(run(&["sh", "-c", write, "write", &repository.text(name), &path.to_string_lossy()]));
+        all.push(run(&[
+            "sh",
+            "-c",
+            write,
+            "write",
+            &repository.text(name),
+            &path.to_string_lossy(),
+        ]));
     }
     if !desired.repositories.is_empty() {
         all.push(run(&["apt-get", "update"]));
-        let mut install: Vec<&str> = vec!["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y"];
-        install.extend(desired.repositories.values().flat_map(|from| &from.packages).map(String::as_str));
+        let mut install: Vec<&str> =
+            vec!["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y"];
+        install.extend(
+            desired.repositories.values().flat_map(|from| &from.packages).map(String::as_str),
+        );
         all.push(run(&install));
     }
     for (name, user) in &desired.users {

@@ -67,8 +67,7 @@ impl Repository {
 
     /// What is written there.
     pub fn text(&self, name: &str) -> String {
-        let mut text =
-            format!("Types: deb\nURIs: {}\nSuites: {}\n", self.address, self.suite);
+        let mut text = format!("Types: deb\nURIs: {}\nSuites: {}\n", self.address, self.suite);
         if !self.components.is_empty() {
             text += &format!("Components: {}\n", self.components);
         }
@@ -132,6 +131,7 @@ pub enum Act {
 
 /// Something that is done once, and again when it is declared otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Task {
     /// What it does, in a few words.
     pub name: String,
@@ -139,6 +139,8 @@ pub struct Task {
     pub user: Option<String>,
     /// What is there afterwards; without it the task is done again.
     pub creates: Option<PathBuf>,
+    /// It is done once units run.
+    pub after_units: bool,
     /// Program and arguments.
     pub run: Vec<String>,
     /// Program and arguments that undo it.

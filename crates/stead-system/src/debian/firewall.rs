@@ -30,9 +30,14 @@ pub(super) fn render(whole: &Whole, inside: &[&str], to: &mut Desired) {
     to.package(&["nftables"]);
     let ports = |udp: bool| {
         let of = |port: &Transport| {
-            if port.first == port.last { port.first.to_string() } else { format!("{}-{}", port.first, port.last) }
+            if port.first == port.last {
+                port.first.to_string()
+            } else {
+                format!("{}-{}", port.first, port.last)
+            }
         };
-        let all: Vec<String> = whole.open_ports().iter().filter(|port| port.udp == udp).map(of).collect();
+        let all: Vec<String> =
+            whole.open_ports().iter().filter(|port| port.udp == udp).map(of).collect();
         all.join(", ")
     };
     let mut text = String::from(

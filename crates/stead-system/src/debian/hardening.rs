@@ -46,7 +46,11 @@ pub(super) fn lines(needs: Needs) -> String {
     let network: &[(&str, &str)] = if needs.network {
         &[("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6 AF_NETLINK")]
     } else {
-        &[("RestrictAddressFamilies", "AF_UNIX"), ("PrivateNetwork", "yes"), ("IPAddressDeny", "any")]
+        &[
+            ("RestrictAddressFamilies", "AF_UNIX"),
+            ("PrivateNetwork", "yes"),
+            ("IPAddressDeny", "any"),
+        ]
     };
     let home = [("ProtectHome", if needs.home { "read-only" } else { "yes" })];
     let relaxed = |name: &str| {

@@ -100,10 +100,31 @@ impl Desired {
         readers.extend(unit.map(str::to_owned));
     }
 
-    fn task(&mut self, name: impl Into<String>, creates: Option<&str>, run: &[&str], undo: &[&str]) {
+    /// What is done once units run.
+    fn task_after(
+        &mut self,
+        name: impl Into<String>,
+        creates: Option<&str>,
+        run: &[&str],
+        undo: &[&str],
+    ) {
+        self.task(name, creates, run, undo);
+        if let Some(task) = self.tasks.last_mut() {
+            task.after_units = true;
+        }
+    }
+
+    fn task(
+        &mut self,
+        name: impl Into<String>,
+        creates: Option<&str>,
+        run: &[&str],
+        undo: &[&str],
+    ) {
         self.tasks.push(Task {
             name: name.into(),
             user: None,
+            after_units: false,
             creates: creates.map(PathBuf::from),
             run: words(run),
             undo: words(undo),

@@ -67,7 +67,9 @@ fn netbird(overlay: &Overlay, to: &mut Desired) {
         up.push("--disable-dns".into());
     }
     if !overlay.routes.is_empty() {
-        to.remarks.push("routes through NetBird are given at its control server, not on this machine".into());
+        to.remarks.push(
+            "routes through NetBird are given at its control server, not on this machine".into(),
+        );
     }
     let mut text = join("netbird.service", overlay.key.as_deref(), to);
     let mut exec = quote::command(&up);
@@ -102,7 +104,9 @@ fn finish(text: String, overlay: &Overlay, to: &mut Desired) {
 
 fn wireguard(overlay: &Overlay, to: &mut Desired) {
     to.package(&["wireguard-tools"]);
-    let Some((key, address)) = overlay.key.as_deref().zip(overlay.address.as_deref()) else { return };
+    let Some((key, address)) = overlay.key.as_deref().zip(overlay.address.as_deref()) else {
+        return;
+    };
     let key = quote::name(key);
     let mut text = format!(
         "[Interface]\nAddress = {}\nListenPort = 51820\nPostUp = wg set %i private-key {}\n",

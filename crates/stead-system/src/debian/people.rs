@@ -2,8 +2,8 @@
 
 use super::{Act, Desired, Login, Task, quote, words};
 use crate::{File, Whole};
-use stead_file::declared::{Sudo, User};
 use std::path::PathBuf;
+use stead_file::declared::{Sudo, User};
 
 pub(super) fn render(whole: &Whole, to: &mut Desired) {
     let mut sudoers = String::new();
@@ -25,8 +25,12 @@ pub(super) fn render(whole: &Whole, to: &mut Desired) {
             to.file(format!("/etc/ssh/authorized_keys.d/{name}"), keys.join("\n") + "\n");
         }
         let shell = shell(user, to);
-        let groups: std::collections::BTreeSet<String> =
-            user.groups.iter().map(|group| quote::name(group)).filter(|group| !group.is_empty()).collect();
+        let groups: std::collections::BTreeSet<String> = user
+            .groups
+            .iter()
+            .map(|group| quote::name(group))
+            .filter(|group| !group.is_empty())
+            .collect();
         to.groups.extend(groups.iter().cloned());
         to.users.insert(name.clone(), Login { shell, groups, keys, sudo: sudo.map(str::to_owned) });
         git(&name, user, to);
@@ -75,6 +79,7 @@ fn dotfiles(name: &str, repository: &str, to: &mut Desired) {
     to.tasks.push(Task {
         name: format!("dotfiles of {name}"),
         user: Some(name.into()),
+        after_units: false,
         creates: Some(PathBuf::from(&folder)),
         run: words(&["sh", "-c", script, "dotfiles", &quote::plain(repository), &folder]),
         undo: Vec::new(),

@@ -5,19 +5,27 @@ use std::fmt::Write as _;
 
 /// One line, whatever it was.
 pub(super) fn line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() || c == '\u{2028}' || c == '\u{2029}' { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() || c == '\u{2028}' || c == '\u{2029}' { ' ' } else { c })
+        .collect()
 }
 
 /// A name that is a file's, a user's, a unit's: neither a path nor syntax of anything.
 pub(super) fn name(text: &str) -> String {
-    let kept = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | '+' | ':');
+    let kept =
+        |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | '+' | ':');
     text.chars().filter(kept).collect::<String>().trim_start_matches(['.', '-']).into()
 }
 
 /// A web address or a path, without what a shell or a configuration would take apart.
 pub(super) fn plain(text: &str) -> String {
     let bad = |c: &char| {
-        c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '`' | '\\' | '$' | '<' | '>' | ';' | '{' | '}' | '#' | '|' | '&')
+        c.is_whitespace()
+            || c.is_control()
+            || matches!(
+                c,
+                '"' | '\'' | '`' | '\\' | '$' | '<' | '>' | ';' | '{' | '}' | '#' | '|' | '&'
+            )
     };
     text.chars().filter(|c| !bad(c)).collect()
 }
@@ -87,7 +95,10 @@ mod tests {
         assert_eq!(name("../../etc/x y\n"), "etcxy");
         assert_eq!(shell("a'b"), r"'a'\''b'");
         assert_eq!(c("a\"\\\n\u{1b}"), r#""a\"\\\n\x1b""#);
-        assert_eq!(command(&["/bin/x".into(), "a b".into(), "$HOME %h".into()]), r#"/bin/x "a b" "$$HOME %%h""#);
+        assert_eq!(
+            command(&["/bin/x".into(), "a b".into(), "$HOME %h".into()]),
+            r#"/bin/x "a b" "$$HOME %%h""#
+        );
         assert_eq!(unit("100%\nExecStart=x\\"), "100%% ExecStart=x");
     }
 }

@@ -65,7 +65,8 @@ pub(super) fn render(whole: &Whole, to: &mut Desired) {
             ),
         );
         to.packaged("fail2ban.service");
-        let rule = to.rule("fail2ban", &["/etc/fail2ban/"], Act::Restart("fail2ban.service".into()));
+        let rule =
+            to.rule("fail2ban", &["/etc/fail2ban/"], Act::Restart("fail2ban.service".into()));
         rule.check = words(&["fail2ban-client", "-t"]);
     }
 }

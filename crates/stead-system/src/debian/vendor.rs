@@ -8,22 +8,48 @@ use stead_file::declared::Arch;
 const ALL: &[(&str, [&str; 4], &[&str])] = &[
     (
         "tailscale",
-        ["https://pkgs.tailscale.com/stable/debian/bookworm.noarmor.gpg", "https://pkgs.tailscale.com/stable/debian", "bookworm", "main"],
+        [
+            "https://pkgs.tailscale.com/stable/debian/bookworm.noarmor.gpg",
+            "https://pkgs.tailscale.com/stable/debian",
+            "bookworm",
+            "main",
+        ],
         &["tailscale"],
     ),
     (
         "netbird",
-        ["https://pkgs.netbird.io/debian/public.key", "https://pkgs.netbird.io/debian", "stable", "main"],
+        [
+            "https://pkgs.netbird.io/debian/public.key",
+            "https://pkgs.netbird.io/debian",
+            "stable",
+            "main",
+        ],
         &["netbird"],
     ),
     (
         "docker",
-        ["https://download.docker.com/linux/debian/gpg", "https://download.docker.com/linux/debian", "bookworm", "stable"],
-        &["docker-ce", "docker-ce-cli", "containerd.io", "docker-buildx-plugin", "docker-compose-plugin"],
+        [
+            "https://download.docker.com/linux/debian/gpg",
+            "https://download.docker.com/linux/debian",
+            "bookworm",
+            "stable",
+        ],
+        &[
+            "docker-ce",
+            "docker-ce-cli",
+            "containerd.io",
+            "docker-buildx-plugin",
+            "docker-compose-plugin",
+        ],
     ),
     (
         "node",
-        ["https://deb.nodesource.com/gpgkey/nodesource-repo.gpg.key", "https://deb.nodesource.com/node_22.x", "nodistro", "main"],
+        [
+            "https://deb.nodesource.com/gpgkey/nodesource-repo.gpg.key",
+            "https://deb.nodesource.com/node_22.x",
+            "nodistro",
+            "main",
+        ],
         &["nodejs"],
     ),
     (
@@ -33,17 +59,32 @@ const ALL: &[(&str, [&str; 4], &[&str])] = &[
     ),
     (
         "github",
-        ["https://cli.github.com/packages/githubcli-archive-keyring.gpg", "https://cli.github.com/packages", "stable", "main"],
+        [
+            "https://cli.github.com/packages/githubcli-archive-keyring.gpg",
+            "https://cli.github.com/packages",
+            "stable",
+            "main",
+        ],
         &["gh"],
     ),
     (
         "caddy",
-        ["https://dl.cloudsmith.io/public/caddy/stable/gpg.key", "https://dl.cloudsmith.io/public/caddy/stable/deb/debian", "any-version", "main"],
+        [
+            "https://dl.cloudsmith.io/public/caddy/stable/gpg.key",
+            "https://dl.cloudsmith.io/public/caddy/stable/deb/debian",
+            "any-version",
+            "main",
+        ],
         &["caddy"],
     ),
     (
         "incus",
-        ["https://pkgs.zabbly.com/key.asc", "https://pkgs.zabbly.com/incus/stable", "bookworm", "main"],
+        [
+            "https://pkgs.zabbly.com/key.asc",
+            "https://pkgs.zabbly.com/incus/stable",
+            "bookworm",
+            "main",
+        ],
         &["incus"],
     ),
     (
@@ -60,7 +101,9 @@ const ALL: &[(&str, [&str; 4], &[&str])] = &[
 
 /// Adds a maker's source with its packages.
 pub(super) fn add(name: &str, whole: &Whole, to: &mut Desired) {
-    let Some((name, [key, address, suite, components], packages)) = ALL.iter().find(|(known, ..)| *known == name) else {
+    let Some((name, [key, address, suite, components], packages)) =
+        ALL.iter().find(|(known, ..)| *known == name)
+    else {
         return;
     };
     let address = match whole.system.arch {

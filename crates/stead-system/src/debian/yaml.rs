@@ -45,10 +45,16 @@ impl Yaml {
             }
             Yaml::List(items) if items.is_empty() => *out += " []\n",
             Yaml::Map(pairs) if pairs.is_empty() => *out += " {}\n",
-            Yaml::List(items) if items.iter().all(|item| matches!(item, Yaml::Text(_))) && short(items) => {
+            Yaml::List(items)
+                if items.iter().all(|item| matches!(item, Yaml::Text(_))) && short(items) =>
+            {
                 let items: Vec<String> = items
                     .iter()
-                    .map(|item| if let Yaml::Text(text) = item { plain(text) } else { String::new() })
+                    .map(
+                        |item| {
+                            if let Yaml::Text(text) = item { plain(text) } else { String::new() }
+                        },
+                    )
                     .collect();
                 *out += &format!(" [{}]\n", items.join(", "));
             }
@@ -89,13 +95,18 @@ impl Yaml {
 }
 
 fn short(items: &[Yaml]) -> bool {
-    items.iter().map(|item| if let Yaml::Text(text) = item { text.len() + 2 } else { 100 }).sum::<usize>() < 90
+    items
+        .iter()
+        .map(|item| if let Yaml::Text(text) = item { text.len() + 2 } else { 100 })
+        .sum::<usize>()
+        < 90
 }
 
 /// A text on one line.
 fn plain(text: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || "/_.+-".contains(c);
-    let word = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/') && text.chars().all(bare);
+    let word =
+        text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/') && text.chars().all(bare);
     // What other readers of YAML take for something else.
     let special = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
     if word && !special.contains(&&*text.to_lowercase()) { text.into() } else { quote::c(text) }
@@ -103,7 +114,9 @@ fn plain(text: &str) -> String {
 
 /// A text, on lines of its own where it has some.
 fn scalar(text: &str, out: &mut String, depth: usize) {
-    let printable = |c: char| c == '\n' || !(c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}'));
+    let printable = |c: char| {
+        c == '\n' || !(c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}'))
+    };
     let block = text.ends_with('\n')
         && !text.ends_with("\n\n")
         && text.len() > 1

@@ -1,8 +1,8 @@
 //! An editor in the browser, on the loopback.
 
-use super::Desired;
 use super::super::hardening::{self, Needs};
 use super::super::{quote, vendor};
+use super::Desired;
 use crate::Whole;
 
 pub(super) fn render(whole: &Whole, to: &mut Desired) -> &'static [&'static str] {
@@ -17,7 +17,18 @@ pub(super) fn render(whole: &Whole, to: &mut Desired) -> &'static [&'static str]
     to.task(
         "code-server",
         Some(&format!("{prefix}/bin/code-server")),
-        &["npm", "install", "--global", "--no-audit", "--no-fund", "--loglevel=error", "--unsafe-perm", "--prefix", prefix, "code-server"],
+        &[
+            "npm",
+            "install",
+            "--global",
+            "--no-audit",
+            "--no-fund",
+            "--loglevel=error",
+            "--unsafe-perm",
+            "--prefix",
+            prefix,
+            "code-server",
+        ],
         &["rm", "-rf", prefix],
     );
     to.unit(

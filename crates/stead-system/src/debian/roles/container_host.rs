@@ -16,6 +16,16 @@ pub(super) fn render(whole: &Whole, to: &mut Desired) -> &'static [&'static str]
             super::super::words(&["dockerd", "--validate"]);
         return &["docker0"];
     }
-    to.package(&["podman", "podman-compose", "buildah", "uidmap", "slirp4netns", "fuse-overlayfs", "dbus-user-session", "netavark", "aardvark-dns"]);
+    to.package(&[
+        "podman",
+        "podman-compose",
+        "buildah",
+        "uidmap",
+        "slirp4netns",
+        "fuse-overlayfs",
+        "dbus-user-session",
+        "netavark",
+        "aardvark-dns",
+    ]);
     &["podman*"]
 }

@@ -15,7 +15,9 @@ pub(super) fn render(whole: &Whole, to: &mut Desired) -> &'static [&'static str]
     };
     to.files.insert(
         "/usr/local/lib/stead/xrdp-session".into(),
-        File::program(format!("#!/bin/sh\n# What RDP shows.\nexec dbus-run-session -- {session}\n")),
+        File::program(format!(
+            "#!/bin/sh\n# What RDP shows.\nexec dbus-run-session -- {session}\n"
+        )),
     );
     // Its own file is the package's; this one is beside it and names the port and who may come.
     to.file(
@@ -28,7 +30,11 @@ pub(super) fn render(whole: &Whole, to: &mut Desired) -> &'static [&'static str]
     );
     to.packaged("xrdp.service");
     to.packaged("xrdp-sesman.service");
-    to.rule("desktop", &["/usr/local/lib/stead/xrdp-session"], Act::Restart("xrdp-sesman.service".into()));
+    to.rule(
+        "desktop",
+        &["/usr/local/lib/stead/xrdp-session"],
+        Act::Restart("xrdp-sesman.service".into()),
+    );
     to.remarks.push("RDP asks for a password: set one inside with `passwd` for who uses it".into());
     &[]
 }

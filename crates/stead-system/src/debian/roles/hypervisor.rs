@@ -4,7 +4,16 @@ use super::super::{Act, Desired, words};
 use crate::Whole;
 
 pub(super) fn render(_: &Whole, to: &mut Desired) -> &'static [&'static str] {
-    to.package(&["qemu-system-x86", "qemu-utils", "qemu-system-data", "ovmf", "seabios", "bridge-utils", "dnsmasq-base", "iproute2"]);
+    to.package(&[
+        "qemu-system-x86",
+        "qemu-utils",
+        "qemu-system-data",
+        "ovmf",
+        "seabios",
+        "bridge-utils",
+        "dnsmasq-base",
+        "iproute2",
+    ]);
     to.file("/etc/systemd/network/20-stead-br0.netdev", "[NetDev]\nName=vmbr0\nKind=bridge\n");
     to.file(
         "/etc/systemd/network/20-stead-br0.network",

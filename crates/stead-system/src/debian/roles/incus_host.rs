@@ -29,7 +29,7 @@ profiles:
 pub(super) fn render(whole: &Whole, to: &mut Desired) -> &'static [&'static str] {
     vendor::add("incus", whole, to);
     to.files.insert("/etc/stead/incus.yaml".into(), File::new(PRESEED));
-    to.task(
+    to.task_after(
         "Incus' first settings",
         Some("/var/lib/incus/networks/incusbr0"),
         &["sh", "-c", "incus admin init --preseed < /etc/stead/incus.yaml"],

@@ -18,7 +18,11 @@ pub(super) fn render(_: &Whole, to: &mut Desired) -> &'static [&'static str] {
         "k3s",
         Some("/usr/local/bin/k3s"),
         &["sh", "-c", "curl -fsSL --retry 3 https://get.k3s.io | INSTALL_K3S_SKIP_START=true sh -"],
-        &["sh", "-c", "! [ -x /usr/local/bin/k3s-uninstall.sh ] || /usr/local/bin/k3s-uninstall.sh"],
+        &[
+            "sh",
+            "-c",
+            "! [ -x /usr/local/bin/k3s-uninstall.sh ] || /usr/local/bin/k3s-uninstall.sh",
+        ],
     );
     to.packaged("k3s.service");
     to.rule("k3s", &["/etc/rancher/"], Act::Restart("k3s.service".into()));

@@ -10,14 +10,19 @@ pub(super) fn render(whole: &Whole, to: &mut Desired) -> &'static [&'static str]
     if llm.cuda {
         vendor::add("nvidia", whole, to);
     }
-    if llm.server == "vllm" { vllm(whole, to) } else { ollama(whole, to) }
+    if llm.server == "vllm" {
+        vllm(whole, to)
+    } else {
+        ollama(whole, to)
+    }
     &[]
 }
 
 /// A unit that may use graphics cards, and makes code as it runs.
 fn unit(description: &str, command: &[String], extra: &str, cuda: bool) -> String {
     let relax: Vec<String> = if cuda { vec!["PrivateDevices".into()] } else { Vec::new() };
-    let devices = if cuda { "DeviceAllow=char-nvidia* rw\nDeviceAllow=char-nvidia-uvm rw\n" } else { "" };
+    let devices =
+        if cuda { "DeviceAllow=char-nvidia* rw\nDeviceAllow=char-nvidia-uvm rw\n" } else { "" };
     format!(
         "[Unit]\nDescription={description}\nWants=network-online.target\nAfter=network-online.target\n\n\
          [Service]\nType=exec\nExecStart={}\nDynamicUser=yes\n{extra}{devices}Restart=on-failure\nRestartSec=5\n{}\n\
@@ -44,11 +49,14 @@ fn ollama(whole: &Whole, to: &mut Desired) {
     to.links.insert("/usr/local/bin/ollama".into(), format!("{folder}/bin/ollama").into());
     let state = "StateDirectory=ollama\nEnvironment=HOME=/var/lib/ollama\nEnvironment=OLLAMA_HOST=127.0.0.1:11434\n";
     let serve = [format!("{folder}/bin/ollama"), "serve".into()];
-    to.unit("stead-ollama.service", unit("Models, at port 11434", &serve, state, whole.system.llm.cuda));
+    to.unit(
+        "stead-ollama.service",
+        unit("Models, at port 11434", &serve, state, whole.system.llm.cuda),
+    );
     to.started("stead-ollama.service", "multi-user.target", false);
     for model in &whole.system.llm.models {
         let model = quote::plain(model);
-        to.task(
+        to.task_after(
             format!("model {model}"),
             None,
             &["sh", "-c", "for _ in 1 2 3 4 5; do /opt/stead/ollama/bin/ollama pull \"$1\" && exit; sleep 3; done; exit 1", "pull", &model],
@@ -63,7 +71,13 @@ fn vllm(whole: &Whole, to: &mut Desired) {
     to.task(
         "vLLM",
         Some(&format!("{folder}/bin/vllm")),
-        &["sh", "-c", "python3 -m venv \"$1\" && \"$1/bin/pip\" install --quiet vllm", "pip", folder],
+        &[
+            "sh",
+            "-c",
+            "python3 -m venv \"$1\" && \"$1/bin/pip\" install --quiet vllm",
+            "pip",
+            folder,
+        ],
         &["rm", "-rf", folder],
     );
     let Some(model) = whole.system.llm.models.first() else {
@@ -71,9 +85,20 @@ fn vllm(whole: &Whole, to: &mut Desired) {
         return;
     };
     let state = "StateDirectory=vllm\nEnvironment=HOME=/var/lib/vllm\nEnvironment=HF_HOME=/var/lib/vllm/models\n";
-    let serve: Vec<String> = [&*format!("{folder}/bin/vllm"), "serve", &quote::plain(model), "--host", "127.0.0.1", "--port", "8000"]
-        .map(str::to_owned)
-        .into();
-    to.unit("stead-vllm.service", unit("Models, at port 8000", &serve, state, whole.system.llm.cuda));
+    let serve: Vec<String> = [
+        &*format!("{folder}/bin/vllm"),
+        "serve",
+        &quote::plain(model),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "8000",
+    ]
+    .map(str::to_owned)
+    .into();
+    to.unit(
+        "stead-vllm.service",
+        unit("Models, at port 8000", &serve, state, whole.system.llm.cuda),
+    );
     to.started("stead-vllm.service", "multi-user.target", false);
 }

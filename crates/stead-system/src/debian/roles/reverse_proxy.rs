@@ -29,8 +29,14 @@ pub(super) fn render(whole: &Whole, to: &mut Desired) -> &'static [&'static str]
          ExecReload=\nExecReload=/usr/bin/caddy reload --config /etc/caddy/stead.caddy --adapter caddyfile --force\n",
     );
     to.packaged("caddy.service");
-    to.rule("proxy", &["/etc/caddy/"], Act::Reload("caddy.service".into())).check =
-        words(&["caddy", "validate", "--config", "/etc/caddy/stead.caddy", "--adapter", "caddyfile"]);
+    to.rule("proxy", &["/etc/caddy/"], Act::Reload("caddy.service".into())).check = words(&[
+        "caddy",
+        "validate",
+        "--config",
+        "/etc/caddy/stead.caddy",
+        "--adapter",
+        "caddyfile",
+    ]);
 
     let emails: Vec<String> = own.emails.iter().map(|mail| quote::plain(mail)).collect();
     to.file("/etc/stead/oauth2-emails", emails.join("\n") + "\n");
@@ -79,6 +85,10 @@ pub(super) fn render(whole: &Whole, to: &mut Desired) -> &'static [&'static str]
         ),
     );
     to.started(UNIT, "multi-user.target", false);
-    to.rule("sign-in", &["/etc/stead/oauth2-proxy.cfg", "/etc/stead/oauth2-emails"], Act::Restart(UNIT.into()));
+    to.rule(
+        "sign-in",
+        &["/etc/stead/oauth2-proxy.cfg", "/etc/stead/oauth2-emails"],
+        Act::Restart(UNIT.into()),
+    );
     &[]
 }
