@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod debian;
+pub mod install;
 pub mod packages;
 mod tree;
 mod whole;
