@@ -119,8 +119,10 @@ mod tests {
             "Waiting for the machine to become unreachable due to reboot",
             "Done!",
         ];
-        let stages: Vec<Stage> =
-            steps.iter().map(|step| Stage::announced(&format!("### {step} ###")).unwrap()).collect();
+        let stages: Vec<Stage> = steps
+            .iter()
+            .map(|step| Stage::announced(&format!("### {step} ###")).unwrap())
+            .collect();
         assert!(stages.is_sorted(), "{stages:?}");
         let mut seen = stages;
         seen.dedup();

@@ -3,9 +3,11 @@
 //! [`Whole`] is a declared system as one machine has it; both renderers and the audit ask it what follows from the
 //! declaration, so that they cannot disagree. Rendering is pure: a declaration in, a [`Tree`] of files out.
 
+mod alloy;
 pub mod apply;
 pub mod debian;
 pub mod install;
+pub mod nixos;
 pub mod packages;
 mod tree;
 mod whole;

@@ -29,8 +29,12 @@ pub fn read(names: &[&str]) -> Result<BTreeMap<String, String>, Failure> {
         let path = folder()?.join(name);
         let shown = path.display();
         let about = path.metadata().map_err(|e| {
-            Failure::failed(format!("secret \"{name}\" cannot be read from {shown}: {e}"))
-                .help(format!("write it there: umask 077; mkdir -p {}; cat > {shown}", folder().map(|f| f.display().to_string()).unwrap_or_default()))
+            Failure::failed(format!("secret \"{name}\" cannot be read from {shown}: {e}")).help(
+                format!(
+                    "write it there: umask 077; mkdir -p {}; cat > {shown}",
+                    folder().map(|f| f.display().to_string()).unwrap_or_default()
+                ),
+            )
         })?;
         if about.permissions().mode() & 0o077 != 0 {
             return Err(Failure::failed(format!("others can read the secret {shown}"))

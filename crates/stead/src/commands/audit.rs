@@ -23,11 +23,17 @@ pub fn run(args: &Audit) -> Outcome {
     }
     let status = child.wait()?;
     let report: Report = serde_json::from_slice(&said).map_err(|_| {
-        Failure::failed(format!("the audit of {} said nothing that can be read ({status})", args.machine))
-            .help(format!("stead doctor {} looks at the machine itself", args.machine))
+        Failure::failed(format!(
+            "the audit of {} said nothing that can be read ({status})",
+            args.machine
+        ))
+        .help(format!("stead doctor {} looks at the machine itself", args.machine))
     })?;
     // What a machine says of itself is counted here.
-    let report = Report { mended: report.mended, ..Report::new(&whole.machine, &whole.name, report.findings) };
+    let report = Report {
+        mended: report.mended,
+        ..Report::new(&whole.machine, &whole.name, report.findings)
+    };
     if args.json.json {
         super::print_json(&report)?;
     } else {

@@ -89,7 +89,8 @@ impl Inside {
             .stdout(Stdio::piped())
             .spawn()?;
         // It answers while it reads: who feeds it must not be who listens.
-        let mut stdin = child.stdin.take().ok_or_else(|| Failure::failed("no way to the machine"))?;
+        let mut stdin =
+            child.stdin.take().ok_or_else(|| Failure::failed("no way to the machine"))?;
         std::thread::spawn(move || stdin.write_all(&input));
         Ok(child)
     }

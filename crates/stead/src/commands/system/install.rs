@@ -61,6 +61,7 @@ fn reached(args: &Install) -> Result<(), Failure> {
     if let Some(identity) = &args.identity {
         ssh.arg("-i").arg(identity);
     }
+    print(format!("{} ...\n", Stage::Connect.title()).as_bytes())?;
     ssh.args([&args.target, "true"]).stdin(Stdio::null()).stdout(Stdio::null());
     match ssh.status() {
         Ok(status) if status.success() => Ok(()),
@@ -87,8 +88,9 @@ fn program() -> Result<Command, Failure> {
         command.args(["--extra-experimental-features", "nix-command flakes", "run", FLAKE, "--"]);
         return Ok(command);
     }
-    Err(Failure::failed("neither nixos-anywhere nor nix is installed here")
-        .help("nix builds the system that is installed: apt install nix-bin, or see nixos.org/download"))
+    Err(Failure::failed("neither nixos-anywhere nor nix is installed here").help(
+        "nix builds the system that is installed: apt install nix-bin, or see nixos.org/download",
+    ))
 }
 
 fn on_path(name: &str) -> bool {
@@ -101,9 +103,8 @@ fn follow(mut command: Command) -> Outcome {
     let (reader, writer) = std::io::pipe()?;
     command.stdin(Stdio::inherit()).stdout(writer.try_clone()?).stderr(writer);
     let name = command.get_program().to_string_lossy().into_owned();
-    let mut child = command
-        .spawn()
-        .map_err(|e| Failure::failed(format!("cannot run {name}: {e}")))?;
+    let mut child =
+        command.spawn().map_err(|e| Failure::failed(format!("cannot run {name}: {e}")))?;
     // Its ends of the pipe are its own now.
     drop(command);
     let all = std::env::var_os("STEAD_VERBOSE").is_some_and(|verbose| !verbose.is_empty());

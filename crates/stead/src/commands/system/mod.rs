@@ -36,7 +36,8 @@ pub fn whole(file: &SteadFile, name: &str) -> Result<Whole, Failure> {
         return Ok(of(file, system, name));
     }
     if declared.systems.contains_key(name) {
-        let mut having = declared.machines.iter().filter(|(_, it)| it.system.as_deref() == Some(name));
+        let mut having =
+            declared.machines.iter().filter(|(_, it)| it.system.as_deref() == Some(name));
         let machine = match (having.next(), having.next()) {
             (Some((only, _)), None) => only,
             _ => name,

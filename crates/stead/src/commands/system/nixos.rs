@@ -49,8 +49,9 @@ pub fn switch(args: &Switch, name: &str, whole: &Whole) -> Outcome {
     let host = whole.hostname();
     let step = |what: &str| run(&steward, args, &["/bin/sh", "-c", SCRIPT, "sh", what, &host]);
     if !step("build")?.success() {
-        return Err(Failure::failed(format!("{}: its flake does not build", args.machine))
-            .help("nothing was switched: the lines above say what; the flake is in its /etc/nixos"));
+        return Err(Failure::failed(format!("{}: its flake does not build", args.machine)).help(
+            "nothing was switched: the lines above say what; the flake is in its /etc/nixos",
+        ));
     }
     let switched = step("switch").is_ok_and(|status| status.success());
     // Asked anew: it must be reached as it is now.
@@ -86,14 +87,19 @@ fn stock(flake: &Path) -> Option<String> {
 
 /// Says which options the machine's own configuration sets and the flake does not.
 fn uncovered(stock: &str, tree: &stead_system::Tree) {
-    let ours: Vec<String> = tree.values().flat_map(|file| stead_system::nixos::options(&file.text)).collect();
+    let ours: Vec<String> =
+        tree.values().flat_map(|file| stead_system::nixos::options(&file.text)).collect();
     let mut lost: Vec<String> = stead_system::nixos::options(stock)
         .into_iter()
-        .filter(|option| !ours.iter().any(|own| own == option || own.starts_with(&format!("{option}."))))
+        .filter(|option| {
+            !ours.iter().any(|own| own == option || own.starts_with(&format!("{option}.")))
+        })
         .collect();
     lost.dedup();
     if !lost.is_empty() {
-        eprintln!("its /etc/nixos/configuration.nix sets what is declared nowhere, and is used no more:");
+        eprintln!(
+            "its /etc/nixos/configuration.nix sets what is declared nowhere, and is used no more:"
+        );
         for option in lost {
             eprintln!("  {option}");
         }

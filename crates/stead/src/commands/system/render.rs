@@ -77,13 +77,8 @@ pub fn flake(name: &str, wholes: &[Whole]) -> Result<Tree, Failure> {
 
 /// A machine's user-data, and below `root` what `switch` would write.
 fn user_data(whole: &Whole) -> Result<Tree, Failure> {
-    let fragments: Vec<String> = whole
-        .system
-        .debian
-        .cloud_init
-        .iter()
-        .map(|path| text(path))
-        .collect::<Result<_, _>>()?;
+    let fragments: Vec<String> =
+        whole.system.debian.cloud_init.iter().map(|path| text(path)).collect::<Result<_, _>>()?;
     let folder = PathBuf::from(whole.hostname());
     let data = debian::user_data_with(whole, &fragments);
     let mut tree = Tree::from([(folder.join("user-data"), File::private(data))]);

@@ -51,8 +51,11 @@ fn debian(args: &Switch, whole: &Whole) -> Outcome {
     let summary = tell(BufReader::new(out), args.json.json)?;
     let status = child.wait()?;
     let Some(summary) = summary else {
-        return Err(Failure::failed(format!("the switch of {} was cut short ({status})", args.machine))
-            .help("nothing is lost: ask again, and it is finished"));
+        return Err(Failure::failed(format!(
+            "the switch of {} was cut short ({status})",
+            args.machine
+        ))
+        .help("nothing is lost: ask again, and it is finished"));
     };
     if !args.json.json {
         let name = &args.machine;
@@ -92,7 +95,11 @@ fn tell(mut lines: impl BufRead, json: bool) -> Result<Option<Summary>, Failure>
             print(format!("{} {}\n", present::paint("~", "33", color), plain(&text)).as_bytes())?;
         }
         if let Some(failed) = &said.failed {
-            eprintln!("{} {}", present::paint("failed", "31", color), plain(&format!("{failed}: {}", said.why)));
+            eprintln!(
+                "{} {}",
+                present::paint("failed", "31", color),
+                plain(&format!("{failed}: {}", said.why))
+            );
         }
         if let Some(remark) = &said.remark {
             eprintln!("{}", plain(remark));

@@ -1,0 +1,4 @@
+# Roles of AWS's by name.
+{
+  programs.granted.enable = true;
+}

@@ -1,0 +1,4 @@
+# A prompt that says where one is.
+{
+  programs.starship.enable = true;
+}

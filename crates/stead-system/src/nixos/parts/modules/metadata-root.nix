@@ -1,0 +1,18 @@
+# The metadata address of a cloud gives credentials to whoever asks. Only root may.
+{
+  networking.nftables.tables.metadata = {
+    family = "inet";
+    content = ''
+      chain output {
+        type filter hook output priority filter; policy accept;
+        ip daddr 169.254.169.254 meta skuid != 0 reject
+        ip6 daddr fd00:ec2::254 meta skuid != 0 reject
+      }
+      chain forward {
+        type filter hook forward priority filter; policy accept;
+        ip daddr 169.254.169.254 reject
+        ip6 daddr fd00:ec2::254 reject
+      }
+    '';
+  };
+}

@@ -1,0 +1,65 @@
+# Role hypervisor: QEMU and microvm.nix. Machines hang on a bridge of their own, reach the world, and not each other.
+{ inputs, pkgs, ... }:
+
+{
+  imports = [ inputs.microvm.nixosModules.host ];
+
+  microvm.host.enable = true;
+
+  virtualisation.libvirtd = {
+    enable = true;
+    qemu = {
+      package = pkgs.qemu_kvm;
+      runAsRoot = false;
+      swtpm.enable = true;
+    };
+  };
+
+  systemd.network = {
+    enable = true;
+    netdevs."20-machines".netdevConfig = {
+      Kind = "bridge";
+      Name = "machines";
+    };
+    networks."20-machines" = {
+      matchConfig.Name = "machines";
+      address = [ "10.100.0.1/24" ];
+      networkConfig = {
+        ConfigureWithoutCarrier = true;
+        DHCPServer = true;
+      };
+    };
+    # What microvm.nix calls the interfaces of its machines.
+    networks."21-machines" = {
+      matchConfig.Name = "vm-*";
+      networkConfig.Bridge = "machines";
+      # No two of them hear each other.
+      bridgeConfig.Isolated = true;
+    };
+    # The host is reached by its own network, whoever runs that.
+    wait-online.enable = false;
+  };
+
+  networking.nat = {
+    enable = true;
+    internalInterfaces = [ "machines" ];
+  };
+  networking.networkmanager.unmanaged = [
+    "interface-name:machines"
+    "interface-name:vm-*"
+  ];
+
+  # Of the host they reach what gives them an address and names.
+  networking.firewall = {
+    filterForward = true;
+    interfaces.machines.allowedUDPPorts = [
+      53
+      67
+    ];
+    # Out to the world, not into networks that are private.
+    extraForwardRules = ''
+      iifname "machines" ip daddr { 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16 } drop
+      iifname "machines" accept
+    '';
+  };
+}

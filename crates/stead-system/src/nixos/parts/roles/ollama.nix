@@ -1,0 +1,7 @@
+# Role llm: Ollama, at port 11434.
+{
+  services.ollama = {
+    enable = true;
+    openFirewall = false;
+  };
+}

@@ -1,0 +1,79 @@
+{
+  description = "The machines of agents-lxc";
+
+  inputs = {
+    nixpkgs.url = "github:NixOS/nixpkgs/nixos-25.11";
+
+    # Claude Code as soon as it is out: nixpkgs has it weeks later.
+    claude-code = {
+      url = "github:sadjow/claude-code-nix";
+      inputs.nixpkgs.follows = "nixpkgs";
+    };
+
+    # Disks, as they are laid out.
+    disko = {
+      url = "github:nix-community/disko";
+      inputs.nixpkgs.follows = "nixpkgs";
+    };
+
+    # Secrets, encrypted in here.
+    sops-nix = {
+      url = "github:Mic92/sops-nix";
+      inputs.nixpkgs.follows = "nixpkgs";
+    };
+  };
+
+  outputs =
+    { self, nixpkgs, ... }@inputs:
+    let
+      inherit (nixpkgs) lib;
+
+      # A host is what hosts/NAME says; it may import from the inputs.
+      host =
+        name:
+        lib.nixosSystem {
+          specialArgs = { inherit inputs; };
+          modules = [ ./hosts/${name} ];
+        };
+
+      each =
+        make:
+        lib.genAttrs [
+          "aarch64-darwin"
+          "aarch64-linux"
+          "x86_64-linux"
+        ] (system: make nixpkgs.legacyPackages.${system});
+    in
+    {
+      nixosConfigurations = {
+        agents = host "agents";
+      };
+
+      # Every host is built where `nix flake check` runs on its processor.
+      checks = each (
+        pkgs:
+        lib.mapAttrs (_: host: host.config.system.build.toplevel) (
+          lib.filterAttrs (
+            _: host: host.pkgs.stdenv.hostPlatform.system == pkgs.stdenv.hostPlatform.system
+          ) self.nixosConfigurations
+        )
+      );
+
+      formatter = each (pkgs: pkgs.nixfmt-tree);
+
+      devShells = each (pkgs: {
+        default = pkgs.mkShell {
+          packages = [
+            pkgs.age
+            pkgs.deadnix
+            pkgs.nixfmt-tree
+            pkgs.nixos-anywhere
+            pkgs.nixos-rebuild-ng
+            pkgs.sops
+            pkgs.ssh-to-age
+            pkgs.statix
+          ];
+        };
+      });
+    };
+}

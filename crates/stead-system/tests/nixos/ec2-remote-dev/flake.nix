@@ -1,0 +1,108 @@
+{
+  description = "The machines of ec2-remote-dev";
+
+  inputs = {
+    nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
+
+    # What people have in their homes.
+    home-manager = {
+      url = "github:nix-community/home-manager";
+      inputs.nixpkgs.follows = "nixpkgs";
+    };
+
+    # Claude Code as soon as it is out: nixpkgs has it weeks later.
+    claude-code = {
+      url = "github:sadjow/claude-code-nix?ref=v2.1.0";
+      inputs.nixpkgs.follows = "nixpkgs";
+    };
+
+    # What `~/.claude` is taken from.
+    claude-home = {
+      url = "git+https://example.org/ada/claude";
+      flake = false;
+    };
+
+    # Disks, as they are laid out.
+    disko = {
+      url = "github:nix-community/disko";
+      inputs.nixpkgs.follows = "nixpkgs";
+    };
+  };
+
+  outputs =
+    { self, nixpkgs, ... }@inputs:
+    let
+      inherit (nixpkgs) lib;
+
+      # A host is what hosts/NAME says; it may import from the inputs.
+      host =
+        name:
+        lib.nixosSystem {
+          specialArgs = { inherit inputs; };
+          modules = [ ./hosts/${name} ];
+        };
+
+      each =
+        make:
+        lib.genAttrs [
+          "aarch64-darwin"
+          "aarch64-linux"
+          "x86_64-linux"
+        ] (system: make nixpkgs.legacyPackages.${system});
+
+      home =
+        system: name:
+        inputs.home-manager.lib.homeManagerConfiguration {
+          pkgs = nixpkgs.legacyPackages.${system};
+          extraSpecialArgs = { inherit inputs; };
+          modules = [
+            ./users/${name}.nix
+            {
+              home = {
+                username = name;
+                homeDirectory = if lib.hasSuffix "darwin" system then "/Users/${name}" else "/home/${name}";
+                stateVersion = "25.11";
+              };
+            }
+          ];
+        };
+    in
+    {
+      nixosConfigurations = {
+        remote = host "remote";
+      };
+
+      # The same homes on a computer that is none of these, with Linux or macOS:
+      # `home-manager switch --flake .#NAME@mac`.
+      homeConfigurations = {
+        ada = home "x86_64-linux" "ada";
+        "ada@mac" = home "aarch64-darwin" "ada";
+        ssm-user = home "x86_64-linux" "ssm-user";
+        "ssm-user@mac" = home "aarch64-darwin" "ssm-user";
+      };
+
+      # Every host is built where `nix flake check` runs on its processor.
+      checks = each (
+        pkgs:
+        lib.mapAttrs (_: host: host.config.system.build.toplevel) (
+          lib.filterAttrs (
+            _: host: host.pkgs.stdenv.hostPlatform.system == pkgs.stdenv.hostPlatform.system
+          ) self.nixosConfigurations
+        )
+      );
+
+      formatter = each (pkgs: pkgs.nixfmt-tree);
+
+      devShells = each (pkgs: {
+        default = pkgs.mkShell {
+          packages = [
+            pkgs.deadnix
+            pkgs.nixfmt-tree
+            pkgs.nixos-anywhere
+            pkgs.nixos-rebuild-ng
+            pkgs.statix
+          ];
+        };
+      });
+    };
+}
