@@ -69,14 +69,6 @@ impl Inside {
         door::command(&self.steward, &self.machine, None, &[], &all)
     }
 
-    /// A shell script inside, with words.
-    ///
-    /// # Errors
-    /// If the machine has no door.
-    pub fn script(&self, script: &str, words: &[&str]) -> Result<Command, Failure> {
-        self.shell(script, words)
-    }
-
     /// Runs the program with arguments and what it reads; its standard output is piped.
     ///
     /// # Errors
