@@ -4,6 +4,7 @@
 //! declaration, so that they cannot disagree. Rendering is pure: a declaration in, a [`Tree`] of files out.
 
 pub mod apply;
+pub mod audit;
 mod tree;
 mod whole;
 
