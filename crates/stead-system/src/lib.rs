@@ -5,6 +5,8 @@
 
 pub mod apply;
 pub mod audit;
+pub mod debian;
+pub mod packages;
 mod tree;
 mod whole;
 
