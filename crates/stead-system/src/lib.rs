@@ -5,6 +5,7 @@
 
 mod alloy;
 pub mod apply;
+pub mod audit;
 pub mod debian;
 pub mod install;
 pub mod nixos;

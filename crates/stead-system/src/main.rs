@@ -5,6 +5,8 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 stead-system apply [--check] [--root DIR] < {\"desired\": ..., \"secrets\": {...}}
     brings this machine to what is declared; a JSON line for each change
+stead-system audit [--fix] [--plain] < a system as one machine has it, as JSON
+    says whether this machine is as declared, and mends what needs no apply; exits with 3 if it is not
 ";
 
 fn main() -> ExitCode {
@@ -14,6 +16,7 @@ fn main() -> ExitCode {
         "apply" => stead_system::apply::program(rest),
         // What `apply` starts as a user, so that it has no more rights in a home folder than its owner.
         "put" => stead_system::apply::put(rest),
+        "audit" => stead_system::audit::program(rest),
         _ => misused(),
     }
 }
