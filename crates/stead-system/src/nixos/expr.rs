@@ -175,6 +175,31 @@ impl Set {
     }
 }
 
+/// All code of ours in an expression.
+pub fn code_of<'e>(expr: &'e Expr, all: &mut Vec<&'e str>) {
+    match expr {
+        Expr::Code(code) => all.push(code),
+        Expr::Before(code, expr) => {
+            all.push(code);
+            code_of(expr, all);
+        }
+        Expr::Mixed(pieces) | Expr::Lines(pieces) => {
+            all.extend(pieces.iter().filter_map(|piece| match piece {
+                Piece::Code(code) => Some(code.as_str()),
+                Piece::Text(_) => None,
+            }));
+        }
+        Expr::List(list) => list.iter().for_each(|expr| code_of(expr, all)),
+        Expr::Set(set) | Expr::Without(_, _, set) => {
+            set.entries
+                .iter()
+                .filter_map(|entry| entry.value.as_ref())
+                .for_each(|value| code_of(value, all));
+        }
+        Expr::Text(_) | Expr::Int(_) | Expr::Bool(_) => {}
+    }
+}
+
 /// The expression as nixfmt would leave it, its first line at the current place and the others indented by so much.
 pub fn layout(expr: &Expr, indent: usize, used: usize) -> String {
     match expr {
@@ -251,8 +276,16 @@ pub fn body(set: &Set, indent: usize) -> String {
         for line in entry.comment.iter().flat_map(|comment| comment.lines()) {
             let _ = writeln!(text, "{pad}# {line}");
         }
-        if let Some(value) = &entry.value {
-            let name = path(&entry.name);
+        if let Some(mut value) = entry.value.as_ref() {
+            let mut names: Vec<&str> = entry.name.iter().map(String::as_str).collect();
+            // A set of one is said in one path.
+            while let Expr::Set(Set { entries }) = value
+                && let [Entry { comment: None, name, value: Some(inner), .. }] = entries.as_slice()
+            {
+                names.extend(name.iter().map(String::as_str));
+                value = inner;
+            }
+            let name = path(&names);
             let used = indent + name.chars().count() + 3;
             let value = layout(value, indent, used);
             let space = if value.starts_with('\n') { "" } else { " " };
@@ -313,21 +346,7 @@ fn lines(pieces: &[Piece], indent: usize) -> String {
             Piece::Code(code) => {
                 let _ = write!(whole, "${{{code}}}");
             }
-            Piece::Text(text) => {
-                let mut rest = text.as_str();
-                while let Some(c) = rest.chars().next() {
-                    if let Some(after) = rest.strip_prefix("''") {
-                        whole.push_str("'''");
-                        rest = after;
-                    } else {
-                        rest = &rest[c.len_utf8()..];
-                        if c == '$' && (rest.is_empty() || rest.starts_with('{')) {
-                            whole.push_str("''");
-                        }
-                        whole.push(c);
-                    }
-                }
-            }
+            Piece::Text(text) => escape_lines(text, &mut whole),
         }
     }
     let pad = " ".repeat(indent + 2);
@@ -338,6 +357,26 @@ fn lines(pieces: &[Piece], indent: usize) -> String {
         out.push('\n');
     }
     out + &" ".repeat(indent) + "''"
+}
+
+fn escape_lines(text: &str, out: &mut String) {
+    // A dollar that is escaped, `''$`, would make one of a quote before it and the first of its own.
+    let code = |rest: &str| rest.starts_with("${") || rest == "$";
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        if let Some(after) = rest.strip_prefix("''") {
+            out.push_str("'''");
+            rest = after;
+            continue;
+        }
+        let after = &rest[c.len_utf8()..];
+        match c {
+            '\'' if code(after) => out.push_str("${\"'\"}"),
+            '$' if code(rest) => out.push_str("''$"),
+            _ => out.push(c),
+        }
+        rest = after;
+    }
 }
 
 /// A module of NixOS's or of home-manager's.
@@ -387,13 +426,20 @@ mod tests {
 
     #[test]
     fn nothing_in_a_text_is_code() {
-        assert_eq!(flat("a\"b\\c${d}$${e}\n"), r#""a\"b\\c\${d}\$\${e}\n""#);
+        assert_eq!(flat("a\"b\\c${d}$${e}\n"), r#""a\"b\\c\${d}$\${e}\n""#);
         let mixed = Expr::Mixed(vec![Piece::Text("$".into()), Piece::Code("x".into())]);
         assert_eq!(flat(mixed), "\"\\$${x}\"");
         assert_eq!(
             flat(Expr::Lines(vec![Piece::Text("''a''\n${b} $c".into())])),
             "''\n  '''a'''\n  ''${b} $c\n''"
         );
+    }
+
+    #[test]
+    fn a_quote_before_a_dollar_opens_nothing() {
+        let lines = |text: &str| flat(Expr::Lines(vec![Piece::Text(text.into())]));
+        assert_eq!(lines("'${x}"), "''\n  ${\"'\"}''${x}\n''");
+        assert_eq!(lines("'''${x}"), "''\n  '''${\"'\"}''${x}\n''");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 # Machine agents, system agents.
 {
-  config,
   inputs,
   lib,
   pkgs,
@@ -33,16 +32,14 @@ in
   time.timeZone = "UTC";
   i18n.defaultLocale = "C.UTF-8";
 
-  users.users = {
-    agent = {
-      isNormalUser = true;
-      extraGroups = [ "video" ];
-      # What runs goes on when the last connection is gone.
-      linger = true;
-      openssh.authorizedKeys.keys = [
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFm9b5kVfA0pP0Zc8W2Xe1h3G6rJq9s4tUvWxYz0aBcD ada@laptop"
-      ];
-    };
+  users.users.agent = {
+    isNormalUser = true;
+    extraGroups = [ "video" ];
+    # What runs goes on when the last connection is gone.
+    linger = true;
+    openssh.authorizedKeys.keys = [
+      "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFm9b5kVfA0pP0Zc8W2Xe1h3G6rJq9s4tUvWxYz0aBcD ada@laptop"
+    ];
   };
 
   services.openssh = {
@@ -87,12 +84,11 @@ in
     };
   };
 
-  systemd.services."alert@" = {
-    environment.NTFY = "https://ntfy.example.org/agents";
-  };
+  systemd.services."alert@".environment.NTFY = "https://ntfy.example.org/agents";
 
   nixpkgs.overlays = [ inputs.claude-code.overlays.default ];
   nixpkgs.config.allowUnfreePredicate = pkg: builtins.elem (lib.getName pkg) [ "claude-code" ];
+
   environment.systemPackages = [
     pkgs.claude-code
     pkgs.opencode
@@ -120,9 +116,7 @@ in
     wants = [ "network-online.target" ];
     after = [ "network-online.target" ];
     onFailure = [ "alert@%n.service" ];
-    environment = {
-      QUEUE = "a \"b\" \${c} ''d''";
-    };
+    environment.QUEUE = "a \"b\" \${c} ''d''";
     # What is installed here, as in a shell.
     path = [ "/run/current-system/sw" ];
     serviceConfig =

@@ -39,17 +39,15 @@ in
   time.timeZone = "Europe/Berlin";
   i18n.defaultLocale = "en_US.UTF-8";
 
-  users.users = {
-    ada = {
-      isNormalUser = true;
-      extraGroups = [ "wheel" ];
-      shell = pkgs.zsh;
-      # What runs goes on when the last connection is gone.
-      linger = true;
-      openssh.authorizedKeys.keys = [
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFm9b5kVfA0pP0Zc8W2Xe1h3G6rJq9s4tUvWxYz0aBcD ada@laptop"
-      ];
-    };
+  users.users.ada = {
+    isNormalUser = true;
+    extraGroups = [ "wheel" ];
+    shell = pkgs.zsh;
+    # What runs goes on when the last connection is gone.
+    linger = true;
+    openssh.authorizedKeys.keys = [
+      "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFm9b5kVfA0pP0Zc8W2Xe1h3G6rJq9s4tUvWxYz0aBcD ada@laptop"
+    ];
   };
   # There are these users and no others, and none has a password.
   users.mutableUsers = false;
@@ -64,19 +62,15 @@ in
       ];
     }
   ];
-  home-manager.users = {
-    ada = {
-      imports = [ ../../users/ada.nix ];
-      home.stateVersion = "25.11";
-    };
+  home-manager.users.ada = {
+    imports = [ ../../users/ada.nix ];
+    home.stateVersion = "25.11";
   };
   programs.zsh.enable = true;
 
-  services.openssh = {
-    settings = {
-      AllowUsers = [ "ada" ];
-      MaxAuthTries = 3;
-    };
+  services.openssh.settings = {
+    AllowUsers = [ "ada" ];
+    MaxAuthTries = 3;
   };
 
   networking.firewall = {
@@ -135,6 +129,7 @@ in
       message = "codex is to stay at 0.40.0, and nixpkgs has another one";
     }
   ];
+
   environment.systemPackages = [
     (pkgs.symlinkJoin {
       name = "claude-code";
@@ -150,9 +145,6 @@ in
       '';
     })
     pkgs.codex
-  ];
-
-  environment.systemPackages = [
     pkgs.cargo
     pkgs.clippy
     pkgs.fd
@@ -175,14 +167,12 @@ in
     after = [ "network-online.target" ];
     onFailure = [ "alert@%n.service" ];
     startAt = "*-*-* 03:30";
-    environment = {
-      RESTIC_REPOSITORY = "sftp:backup:/dev%%1";
-    };
+    environment.RESTIC_REPOSITORY = "sftp:backup:/dev%%1";
     # What is installed here, as in a shell.
     path = [ "/run/current-system/sw" ];
     serviceConfig = hardened // {
       Type = "oneshot";
-      ExecStart = "/run/current-system/sw/bin/restic --password-file /run/secrets/backup-password backup /home/ada";
+      ExecStart = "/bin/sh -c \"exec restic --password-file $$CREDENTIALS_DIRECTORY/backup-password backup ~\"";
       User = "ada";
       StateDirectory = "backup";
       WorkingDirectory = "/var/lib/backup";
