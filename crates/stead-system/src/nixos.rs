@@ -9,6 +9,7 @@ pub mod expr;
 mod flake;
 mod home;
 mod host;
+pub mod layout;
 mod overlay;
 mod parts;
 mod roles;

@@ -24,9 +24,8 @@ fn is_known(path: &[String]) -> bool {
         ["environment", "persistence", _, name] => {
             ["hideMounts", "directories", "files"].contains(name)
         }
-        ["disko", "devices", .., "type"] => true,
-        // It is there and hidden from manuals.
-        ["assertions", ..] => true,
+        // Assertions are hidden from manuals.
+        ["disko", "devices", .., "type"] | ["assertions", ..] => true,
         _ => false,
     }
 }

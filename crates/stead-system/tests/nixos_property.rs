@@ -184,14 +184,15 @@ fn shape(tree: &Tree) -> String {
             parsed.errors(),
             file.text
         );
-        for token in parsed.syntax().descendants_with_tokens().filter_map(|node| node.into_token())
+        for token in
+            parsed.syntax().descendants_with_tokens().filter_map(rnix::NodeOrToken::into_token)
         {
             use rnix::SyntaxKind::{
                 TOKEN_COMMENT, TOKEN_IDENT, TOKEN_STRING_CONTENT, TOKEN_WHITESPACE,
             };
             match token.kind() {
                 TOKEN_WHITESPACE | TOKEN_COMMENT | TOKEN_STRING_CONTENT => {}
-                TOKEN_IDENT => shape.push_str(&format!("{} ", token.text())),
+                TOKEN_IDENT => shape.extend([token.text(), " "]),
                 _ => shape.push_str(token.text()),
             }
         }
@@ -229,6 +230,34 @@ proptest! {
             }
             Err(Error::Model(_) | Error::Name(..) | Error::Reserved(..)) => {}
             Err(error) => prop_assert!(false, "{error}"),
+        }
+    }
+
+    #[test]
+    fn a_text_means_itself(text in hostile()) {
+        use stead_system::nixos::expr::{Expr, Piece};
+        use stead_system::nixos::layout::layout;
+        // What a line holds: an indented string is of lines, which begin with something of ours.
+        let line: String = text.chars().filter(|c| !c.is_control()).collect();
+        for (expr, wanted) in [
+            (Expr::Text(text.clone()), text.clone()),
+            (Expr::Lines(vec![Piece::Text(format!("a{line}\nb"))]), format!("a{line}\nb\n")),
+        ] {
+            let code = layout(&expr, 0, 0);
+            let parsed = rnix::Root::parse(&code).ok().unwrap().expr().unwrap();
+            let rnix::ast::Expr::Str(found) = parsed else { panic!("{code} is no text") };
+            let mut said = String::new();
+            for part in found.normalized_parts() {
+                match part {
+                    rnix::ast::InterpolPart::Literal(text) => said.push_str(&text),
+                    // The only code that a text may come to is a quote.
+                    rnix::ast::InterpolPart::Interpolation(code) => {
+                        prop_assert_eq!(code.to_string(), "${\"'\"}");
+                        said.push('\'');
+                    }
+                }
+            }
+            prop_assert_eq!(said, wanted);
         }
     }
 

@@ -1,8 +1,9 @@
 //! Agents: installed for all, pinned where that is declared.
 
-use super::expr::{Expr, Piece, Set, before, code, layout};
+use super::expr::{Expr, Piece, Set, before, code};
 use super::flake::Input;
 use super::host::Host;
+use super::layout::layout;
 use crate::packages;
 use std::collections::BTreeSet;
 

@@ -1,7 +1,8 @@
 //! `flake.nix`: what is taken in, and what comes out.
 
-use super::expr::{Expr, Set, body, code, layout};
+use super::expr::{Expr, Set, code};
 use super::home::Homes;
+use super::layout::{body, layout};
 use super::{Needs, Options};
 use crate::{Whole, packages};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,8 +1,9 @@
 //! `hosts/NAME`: what a host says of itself.
 
-use super::expr::{Expr, Module, Piece, Set, code, code_of};
+use super::expr::{Expr, Piece, Set, code, code_of};
 use super::flake::platform;
 use super::home::Homes;
+use super::layout::Module;
 use super::{Error, Needs, Options, agents, disk, overlay, roles, service, users};
 use crate::alloy::alloy;
 use crate::{File, Tree, Whole, packages, secret_path};
@@ -308,7 +309,7 @@ fn software(host: &mut Host<'_>, agents: Vec<Expr>) {
 /// An attribute of nixpkgs, every part of it quoted if it must be.
 pub(super) fn attribute(name: &str) -> String {
     let parts: Vec<&str> = name.split('.').collect();
-    format!("pkgs.{}", super::expr::path(&parts))
+    format!("pkgs.{}", super::layout::path(&parts))
 }
 
 /// Puts modules of the user's own into the tree, and says where each is.
@@ -342,7 +343,8 @@ fn free(path: &Path, tree: &Tree) -> String {
     let name =
         |at: u32| if at == 1 { format!("own/{stem}.nix") } else { format!("own/{stem}-{at}.nix") };
     let taken = |place: &String| tree.contains_key(Path::new(place));
-    (1..).map(name).find(|place| !taken(place)).unwrap_or_default()
+    // There is one among as many as there are files, and one more.
+    (1..=tree.len() as u32 + 1).map(name).find(|place| !taken(place)).unwrap_or_default()
 }
 
 /// Lines of ours with values in them.
