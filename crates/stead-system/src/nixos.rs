@@ -97,7 +97,9 @@ pub fn render(systems: &[Whole], options: &Options) -> Result<Tree, Error> {
     let claude = flake::claude_versions(systems);
     let homes = home::render(systems, options, &mut needs, &mut tree)?;
     for whole in systems {
-        let context = host::Context { whole, own: &own, claude: &claude, homes: &homes };
+        let nixpkgs = channels.input(&whole.system.nixos.channel);
+        let nixpkgs = nixpkgs.as_deref();
+        let context = host::Context { whole, own: &own, claude: &claude, homes: &homes, nixpkgs };
         let folder = PathBuf::from("hosts").join(whole.hostname());
         for (name, text) in host::render(&context, &mut needs)? {
             tree.insert(folder.join(name), File::new(text));

@@ -45,6 +45,11 @@ impl Channels {
         self.all.first().map_or("25.11", String::as_str)
     }
 
+    /// The input with a release's nixpkgs, if it is not just `nixpkgs`.
+    pub fn input(&self, channel: &str) -> Option<String> {
+        (channel != self.main()).then(|| format!("nixpkgs-{channel}"))
+    }
+
     /// Those besides.
     fn others(&self) -> impl Iterator<Item = &str> {
         self.all.iter().skip(1).map(String::as_str)

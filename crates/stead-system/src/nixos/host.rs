@@ -29,6 +29,8 @@ pub(super) struct Context<'a> {
     /// What the input with Claude Code is called, by version.
     pub claude: &'a BTreeMap<Option<String>, String>,
     pub homes: &'a Homes,
+    /// The input with its nixpkgs, if that is not just called so.
+    pub nixpkgs: Option<&'a str>,
 }
 
 /// A host that is being put together.
@@ -107,7 +109,15 @@ pub(super) fn render(
         Metadata::None => "modules/metadata-none.nix",
     });
     match system.updates {
-        Updates::Security => host.import("modules/updates-security.nix"),
+        Updates::Security => {
+            host.import("modules/updates-security.nix");
+            if let Some(own) = context.nixpkgs {
+                host.gap("Its own release too.").put(
+                    "systemd.services.nixos-upgrade.preStart",
+                    format!("nix flake update {own} --flake /etc/nixos"),
+                );
+            }
+        }
         Updates::All => host.import("modules/updates-all.nix"),
         Updates::Off => {}
     }

@@ -180,6 +180,8 @@ in
       LoadCredential = [ "backup-password:/run/secrets/backup-password" ];
     };
   };
+  # What was missed while the host was off is made up for.
+  systemd.timers.backup.timerConfig.Persistent = true;
 
   systemd.services.remote = {
     description = "remote";
@@ -187,33 +189,29 @@ in
     wants = [ "network-online.target" ];
     after = [ "network-online.target" ];
     onFailure = [ "alert@%n.service" ];
+    # What fails again and again has failed.
+    startLimitIntervalSec = 300;
+    startLimitBurst = 5;
     # What is installed here, as in a shell.
     path = [ "/run/current-system/sw" ];
-    serviceConfig =
-      removeAttrs hardened [
-        "MemoryDenyWriteExecute"
-        "ProcSubset"
-        "ProtectProc"
-        "RestrictNamespaces"
-        "SystemCallFilter"
-      ]
-      // {
-        ExecStart = "/run/current-system/sw/bin/claude remote-control";
-        User = "ada";
-        StateDirectory = "remote";
-        WorkingDirectory = "/home/ada";
-        # An agent works in the home of whom it works for.
-        ProtectHome = false;
-        ReadWritePaths = [ "/home/ada" ];
-        # With any of these remote control is off, or somebody else pays.
-        UnsetEnvironment = [
-          "ANTHROPIC_API_KEY"
-          "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"
-          "DISABLE_TELEMETRY"
-        ];
-        Restart = "always";
-        RestartSec = 5;
-      };
+    serviceConfig = removeAttrs hardened [ "MemoryDenyWriteExecute" ] // {
+      Type = "exec";
+      ExecStart = "/run/current-system/sw/bin/claude remote-control";
+      User = "ada";
+      StateDirectory = "remote";
+      WorkingDirectory = "/home/ada";
+      ProtectHome = "read-only";
+      # An agent works in the home of whom it works for.
+      ReadWritePaths = [ "/home/ada" ];
+      # With any of these remote control is off, or somebody else pays.
+      UnsetEnvironment = [
+        "ANTHROPIC_API_KEY"
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"
+        "DISABLE_TELEMETRY"
+      ];
+      Restart = "always";
+      RestartSec = 5;
+    };
   };
 
   environment.etc."alloy/config.alloy".source = ./config.alloy;

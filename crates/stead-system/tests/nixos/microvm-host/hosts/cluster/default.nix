@@ -28,6 +28,9 @@
   time.timeZone = "UTC";
   i18n.defaultLocale = "C.UTF-8";
 
+  # Its own release too.
+  systemd.services.nixos-upgrade.preStart = "nix flake update nixpkgs-unstable --flake /etc/nixos";
+
   users.users.ada = {
     isNormalUser = true;
     extraGroups = [ "wheel" ];
