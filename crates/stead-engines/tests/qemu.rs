@@ -1,4 +1,7 @@
 //! The engine `qemu`, with real guests and without KVM, does what every engine must.
+//!
+//! Every check with the lightest guest. What depends on the kind of guest or machine with the others too; with
+//! `STEAD_TEST_CONFORMANCE=whole`, all of it.
 
 #[path = "common/bench.rs"]
 mod bench;
@@ -6,5 +9,56 @@ mod common;
 
 use bench::QemuBench;
 use stead_file::declared::{Board, Guest};
+use stead_machine::conformance::{self, Outcome};
 
 stead_machine::conformance_tests!(QemuBench::warm(Guest::Light, Board::Microvm).await);
+
+/// What another guest or another machine may do otherwise; the rest is the engine's alone.
+const KIND: [&str; 7] = [
+    "everything_may_be_asked_twice",
+    "a_restart_keeps_the_state",
+    "an_ephemeral_state_does_not_last",
+    "environment_and_folder",
+    "identity",
+    "shares_are_shared",
+    "clones_have_the_data_and_another_identity",
+];
+
+/// Runs the checks on such guests, and fails with all that failed.
+fn conforms(guest: Guest, board: Board) {
+    let whole = std::env::var_os("STEAD_TEST_CONFORMANCE").is_some_and(|asked| asked == "whole");
+    let only = std::env::var("STEAD_TEST_CHECK").ok();
+    let names = conformance::CHECKS.iter().map(|check| check.name);
+    let names = names.filter(|name| match &only {
+        Some(only) => only == name,
+        None => whole || KIND.contains(name),
+    });
+    conformance::runtime().block_on(async {
+        let bench = QemuBench::warm(guest, board).await;
+        let mut failed = Vec::new();
+        for name in names {
+            let began = std::time::Instant::now();
+            let outcome = conformance::check(&bench, name).await;
+            println!("{guest:?} on {board:?}: {name}: {outcome:?} {:?}", began.elapsed());
+            if let Outcome::Failed(why) = outcome {
+                failed.push(format!("{name}: {why}"));
+            }
+        }
+        assert!(failed.is_empty(), "{guest:?} on {board:?}: {failed:#?}");
+    });
+}
+
+#[test]
+fn a_full_guest_on_a_pc_conforms() {
+    conforms(Guest::Full, Board::Q35);
+}
+
+#[test]
+fn a_full_guest_on_a_microvm_conforms() {
+    conforms(Guest::Full, Board::Microvm);
+}
+
+#[test]
+fn a_light_guest_on_a_pc_conforms() {
+    conforms(Guest::Light, Board::Q35);
+}

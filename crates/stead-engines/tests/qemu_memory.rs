@@ -272,6 +272,10 @@ fn memory_that_does_not_fit_is_told_and_the_machine_boots_with_all_that_was_kept
 
 #[test]
 fn memory_is_kept_only_of_what_runs_and_has_no_shares_of_qemu() {
+    if common::again_without_virtiofsd("memory_is_kept_only_of_what_runs_and_has_no_shares_of_qemu")
+    {
+        return;
+    }
     let world = World::warm();
     let wanted = world.bench.wanted("box");
     block(world.engine().create(&wanted, &Steps::none())).unwrap();
@@ -293,6 +297,62 @@ fn memory_is_kept_only_of_what_runs_and_has_no_shares_of_qemu() {
     // Without it, it is kept.
     let asked = NewSnapshot::named("then");
     block(world.engine().snapshot("shares", &asked, &Steps::none())).unwrap();
+}
+
+#[test]
+fn memory_is_kept_with_what_is_open_on_shares_of_virtiofs() {
+    if stead_engines::qemu::virtiofsd().is_none() {
+        println!("skipped: there is no virtiofsd on PATH");
+        return;
+    }
+    let world = World::warm();
+    let folder = world.bench.place.dir.path().canonicalize().unwrap();
+    let (rw, ro) = (folder.join("rw"), folder.join("ro"));
+    let mut wanted = world.bench.wanted("box");
+    for (host, inside, writable) in [(&rw, "/mnt/rw", true), (&ro, "/mnt/ro", false)] {
+        std::fs::create_dir(host).unwrap();
+        std::fs::write(host.join("file"), "before").unwrap();
+        wanted.declared.shares.push(Share { host: host.clone(), inside: inside.into(), writable });
+    }
+    block(world.engine().create(&wanted, &Steps::none())).unwrap();
+    world.start(&wanted);
+    // Whoever writes has its file open all the while; it is told when by a file in memory.
+    world.ask(
+        "box",
+        "setsid sh -c 'exec 3>>/mnt/rw/log; n=0; while :; do until [ -e /run/go ]; do sleep 0.05; done; \
+         rm /run/go; n=$((n + 1)); echo $n >&3; done' </dev/null >/dev/null 2>&1 &\n\
+         touch /run/go; until [ -s /mnt/rw/log ]; do sleep 0.05; done",
+    );
+    assert_eq!(
+        world.ask("box", "mkdir /mnt/rw/deep; echo kept > /mnt/rw/deep/x; cat /mnt/ro/file"),
+        "before"
+    );
+    world.keep("box", "then").unwrap();
+    // It goes on where it is, shares and all.
+    world.ask("box", "touch /run/go; until [ $(wc -l < /mnt/rw/log) = 2 ]; do sleep 0.05; done");
+
+    world.stop("box");
+    std::fs::write(ro.join("file"), "meanwhile").unwrap();
+    world.restore("box", "then");
+    let said = world.start(&wanted);
+    assert_eq!(said.count("read its memory"), 1, "{}", said.all());
+    assert_eq!(world.ask("box", "cat /mnt/ro/file /mnt/rw/deep/x"), "meanwhilekept");
+    // What ran goes on, with the file that it has open: its second line is the third one there.
+    world.ask("box", "touch /run/go; until [ $(wc -l < /mnt/rw/log) = 3 ]; do sleep 0.05; done");
+    assert_eq!(std::fs::read_to_string(rw.join("log")).unwrap(), "1\n2\n2\n");
+    let tried =
+        world.run("box", "mount -o remount,rw /mnt/ro; echo x > /mnt/ro/file; touch /mnt/ro/new");
+    assert!(!tried.status.success());
+    assert_eq!(std::fs::read_to_string(ro.join("file")).unwrap(), "meanwhile");
+    assert_eq!(std::fs::read_dir(&ro).unwrap().count(), 1);
+
+    // What was open is not there any more: it boots, and says why.
+    world.stop("box");
+    std::fs::remove_file(rw.join("log")).unwrap();
+    world.restore("box", "then");
+    let said = world.start(&wanted);
+    assert_eq!(said.count("boots: its memory"), 1, "{}", said.all());
+    assert_eq!(world.ask("box", "cat /mnt/ro/file /mnt/rw/deep/x"), "meanwhilekept");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use stead_engines::qemu::{Guests, Programs, Qemu};
-use stead_file::declared::{self, Accel, Board, Machine, Port, Share};
+use stead_file::declared::{self, Accel, Board, Guest, Machine, Port, Share};
 use stead_machine::model::{NewSnapshot, Wanted};
 use stead_machine::{Engine, Steps};
 
@@ -76,7 +76,7 @@ impl Running {
     }
 }
 
-fn small(place: &Place, board: Board, share: &Path, ports: Vec<Port>) -> Wanted {
+fn small(place: &Place, guest: Guest, board: Board, share: &Path, ports: Vec<Port>) -> Wanted {
     let share = |writable: bool, inside: &str| Share {
         host: share.to_owned(),
         inside: inside.into(),
@@ -90,7 +90,7 @@ fn small(place: &Place, board: Board, share: &Path, ports: Vec<Port>) -> Wanted 
         shares: vec![share(false, "/mnt/host-ro/it's"), share(true, "/mnt/host-rw/it")],
         ports,
         qemu: declared::Qemu {
-            guest: declared::Guest::Light,
+            guest,
             machine: Some(board),
             accel: Some(Accel::Tcg),
             ..declared::Qemu::default()
@@ -101,7 +101,8 @@ fn small(place: &Place, board: Board, share: &Path, ports: Vec<Port>) -> Wanted 
     place.wanted("alone", machine)
 }
 
-async fn boots_by_hand(board: Board) {
+async fn boots_by_hand(guest: Guest, board: Board) {
+    let off = if guest == Guest::Light { "kill -USR2 1" } else { "poweroff" };
     let place = Place::new();
     let engine = engine(&place);
     let shared = place.dir.path().join("it's, shared");
@@ -113,6 +114,7 @@ async fn boots_by_hand(board: Board) {
     drop(free);
     let wanted = small(
         &place,
+        guest,
         board,
         &shared,
         vec![
@@ -131,6 +133,7 @@ async fn boots_by_hand(board: Board) {
         "it's, shared is /mnt/host-rw/it inside, read and written",
         &format!("127.0.0.1:{port} leads to 8000 inside"),
         &format!("{own_port} is taken by"),
+        &format!("`{off}` inside ends it"),
     ] {
         assert!(text.contains(part), "no {part:?} in:\n{text}");
     }
@@ -171,10 +174,15 @@ async fn boots_by_hand(board: Board) {
     machine.wait_for("root@alone");
     machine.line("echo again $((7 * 9))");
     machine.wait_for("again 63");
-    machine.line("kill -USR2 1");
+    machine.line(off);
     machine.ends();
     assert_eq!(std::fs::read_dir(&shared).unwrap().count(), 2);
 
+    if guest == Guest::Full {
+        // What follows is the same for all.
+        engine.destroy("alone", &Steps::none()).await.unwrap();
+        return;
+    }
     engine.snapshot("alone", &NewSnapshot::named("one"), &Steps::none()).await.unwrap();
     let late = Command::new("sh").arg(&script).stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&late.stderr);
@@ -185,17 +193,22 @@ async fn boots_by_hand(board: Board) {
     machine.wait_for("root@alone");
     machine.line("cat /root/ke*");
     machine.wait_for("kept\r\n");
-    machine.line("kill -USR2 1");
+    machine.line(off);
     machine.ends();
     engine.destroy("alone", &Steps::none()).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_script_starts_a_microvm_without_stead() {
-    boots_by_hand(Board::Microvm).await;
+    boots_by_hand(Guest::Light, Board::Microvm).await;
 }
 
 #[tokio::test]
 async fn a_script_starts_a_pc_without_stead() {
-    boots_by_hand(Board::Q35).await;
+    boots_by_hand(Guest::Light, Board::Q35).await;
+}
+
+#[tokio::test]
+async fn a_script_starts_a_full_guest_without_stead() {
+    boots_by_hand(Guest::Full, Board::Q35).await;
 }

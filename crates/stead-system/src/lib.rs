@@ -4,6 +4,10 @@
 //! declaration, so that they cannot disagree. Rendering is pure: a declaration in, a [`Tree`] of files out.
 
 mod alloy;
+pub mod apply;
+pub mod audit;
+pub mod debian;
+pub mod install;
 pub mod nixos;
 pub mod packages;
 mod tree;

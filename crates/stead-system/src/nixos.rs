@@ -10,6 +10,7 @@ mod flake;
 mod home;
 mod host;
 pub mod layout;
+mod options;
 mod overlay;
 mod parts;
 mod roles;
@@ -17,6 +18,7 @@ mod service;
 mod users;
 mod write;
 
+pub use options::options;
 pub use write::{MANIFEST, Written, write};
 
 use crate::{File, Tree, Whole};

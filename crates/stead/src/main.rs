@@ -7,6 +7,7 @@ mod dashboard;
 mod failure;
 mod present;
 mod resolve;
+mod secrets;
 mod stead_file;
 mod steward;
 

@@ -236,6 +236,26 @@ fn as_nobody(arguments: &[&str], group: &Path) {
     assert!(output.status.success(), "as an ordinary user: {out}\n{err}");
 }
 
+/// Where there is a virtiofsd on PATH, runs a test of this binary again without, so that QEMU serves its shares. Whether that
+/// was done, or cannot be.
+pub fn again_without_virtiofsd(test: &str) -> bool {
+    let Some(found) = stead_engines::qemu::virtiofsd() else { return false };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let has = |folder: &PathBuf| folder.join("virtiofsd").is_file();
+    if !std::env::split_paths(&path).any(|folder| found.parent() == Some(&folder)) {
+        println!("skipped: {} is always found", found.display());
+        return true;
+    }
+    let without = std::env::join_paths(std::env::split_paths(&path).filter(|dir| !has(dir)));
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env("PATH", without.unwrap())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "without virtiofsd: {output:?}");
+    true
+}
+
 pub fn block<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }

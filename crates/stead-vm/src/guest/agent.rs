@@ -124,6 +124,10 @@ fn become_other(machine: &Machine, new: Config) -> Result<()> {
         // They go on for a machine that this one is not.
         sessions::end();
     }
+    if !config.shares.is_empty() {
+        // What the host's folders were like is remembered, and they may be otherwise by now.
+        let _ = std::fs::write("/proc/sys/vm/drop_caches", "3");
+    }
     let root = place::root("/")?;
     identity::write(root.as_fd(), &new)?;
     net::change(config.net.as_ref(), new.net.as_ref(), &Arrivals::listen()?)?;

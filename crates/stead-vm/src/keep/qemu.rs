@@ -18,7 +18,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -105,7 +105,7 @@ struct Keeper<'a> {
     /// What happened while something else was waited for.
     before: VecDeque<Happened>,
     /// Programs that serve shares; they end with QEMU.
-    _shares: Vec<Child>,
+    shares: Vec<shares::Serving>,
     /// Since when the guest is to shut down.
     ending: Option<Instant>,
     /// Why it was ended in the midst of it all.
@@ -141,7 +141,7 @@ impl<'a> Keeper<'a> {
         })?;
 
         starter.tell(&Told::Step("start QEMU".into()));
-        let serving = shares::serve(vm)?;
+        let mut serving = shares::serve(vm)?;
         let (monitor, its_monitor) = UnixStream::pair()?;
         let (line, its_line) = UnixStream::pair()?;
         let (console, its_console) = UnixStream::pair()?;
@@ -206,7 +206,7 @@ impl<'a> Keeper<'a> {
                 disks: Disks::of(vm),
                 happened,
                 before: VecDeque::new(),
-                _shares: serving,
+                shares: serving,
                 ending: None,
                 panicked: None,
                 squeezed: None,
@@ -216,13 +216,19 @@ impl<'a> Keeper<'a> {
                 quiesced: false,
                 old: vm.resume.is_some() || vm.boot == Boot::Firmware,
             },
-            Err(e) => return Err(io::Error::other(said(vm).unwrap_or_else(|| e.to_string()))),
+            Err(e) => {
+                let why = shares::ended(&mut serving).or_else(|| said(vm));
+                return Err(io::Error::other(why.unwrap_or_else(|| e.to_string())));
+            }
         };
         if let Some(file) = &vm.resume {
             starter.tell(&Told::Step("read its memory".into()));
             let read = disks::load(&mut keeper.qmp, file).and_then(|()| keeper.migrated());
             let read = read.and_then(|()| keeper.qmp.ask("cont", &Value::Null).map(drop));
-            read.map_err(|e| io::Error::other(format!("its memory {}: {e}", file.display())))?;
+            read.map_err(|e| {
+                let why = shares::said(&keeper.shares).unwrap_or_else(|| e.to_string());
+                io::Error::other(format!("its memory {}: {why}", file.display()))
+            })?;
         } else {
             starter.tell(&Told::Step("boot".into()));
         }
@@ -353,13 +359,14 @@ impl<'a> Keeper<'a> {
         let _ = self.qmp.ask("quit", &Value::Null);
     }
 
-    fn ended(&self, status: ExitStatus) -> Ended {
+    fn ended(&mut self, status: ExitStatus) -> Ended {
         let why = if let Some(why) = &self.panicked {
             why.clone()
         } else if let Some(signal) = status.signal() {
             format!("QEMU was killed by signal {signal}")
         } else if !status.success() {
-            said(self.vm).unwrap_or_else(|| format!("QEMU ended with {status}"))
+            let why = shares::ended(&mut self.shares).or_else(|| said(self.vm));
+            why.unwrap_or_else(|| format!("QEMU ended with {status}"))
         } else if self.orderly {
             "the guest shut down".into()
         } else if self.ending.is_some() {

@@ -3,16 +3,52 @@
 use super::sys;
 use crate::args::share_socket;
 use crate::spec::{ShareBy, Vm};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+
+/// A program that serves a share.
+pub struct Serving {
+    child: Child,
+    /// What it is, for a person.
+    what: String,
+    /// What it said.
+    log: PathBuf,
+}
+
+impl Serving {
+    /// The last of what it said: errors only.
+    fn said(&self) -> Option<String> {
+        let text = std::fs::read_to_string(&self.log).ok()?;
+        let last = text.lines().rfind(|line| !line.trim().is_empty())?;
+        Some(format!("{}: {last}", self.what))
+    }
+
+    /// Why it has ended, if it has.
+    fn ended(&mut self) -> Option<String> {
+        let status = self.child.try_wait().ok()??;
+        self.said().or_else(|| Some(format!("{}: {status}", self.what)))
+    }
+}
+
+/// What one of them has to complain of, if one has.
+pub fn said(all: &[Serving]) -> Option<String> {
+    all.iter().find_map(Serving::said)
+}
+
+/// Why a share is not served, if one is not: what QEMU says of it is that nobody listens.
+pub fn ended(all: &mut [Serving]) -> Option<String> {
+    all.iter_mut().find_map(Serving::ended)
+}
 
 /// Starts the program of each share that has one. Each ends when QEMU lets go of it, or with this program.
 ///
 /// # Errors
 /// Which could not be started.
-pub fn serve(vm: &Vm) -> io::Result<Vec<Child>> {
+pub fn serve(vm: &Vm) -> io::Result<Vec<Serving>> {
     let mut serving = Vec::new();
     for (n, share) in vm.shares.iter().enumerate() {
         let ShareBy::Virtiofs(program) = &share.by else { continue };
@@ -20,6 +56,7 @@ pub fn serve(vm: &Vm) -> io::Result<Vec<Child>> {
         let _ = std::fs::remove_file(&socket);
         // It listens before the program runs, so QEMU need not wait for it.
         let listener = UnixListener::bind(&socket)?;
+        let log = vm.folder.join(format!("fs{n}.log"));
         let mut command = Command::new(program);
         command
             .arg(format!("--fd={}", listener.as_raw_fd()))
@@ -27,8 +64,11 @@ pub fn serve(vm: &Vm) -> io::Result<Vec<Child>> {
             .arg(&share.path)
             // The sandbox that this runs in sees no more than it is to see.
             .args(["--sandbox", "none", "--cache", "auto", "--xattr", "--log-level", "error"])
+            // By handles it would open files only with a capability that reaches all of this host's.
+            .arg("--inode-file-handles=never")
             .stdin(Stdio::null())
-            .stdout(Stdio::null());
+            .stdout(Stdio::null())
+            .stderr(File::create(&log)?);
         if !share.writable {
             command.arg("--readonly");
         }
@@ -38,10 +78,9 @@ pub fn serve(vm: &Vm) -> io::Result<Vec<Child>> {
             command.arg(format!("--modcaps={}", without.join(":")));
         }
         sys::inherit(&mut command, &[listener.as_raw_fd()]);
-        let child = command.spawn().map_err(|e| {
-            io::Error::other(format!("{} for the share {}: {e}", program.display(), share.tag))
-        })?;
-        serving.push(child);
+        let what = format!("{} for the share {}", program.display(), share.tag);
+        let child = command.spawn().map_err(|e| io::Error::other(format!("{what}: {e}")))?;
+        serving.push(Serving { child, what, log });
     }
     Ok(serving)
 }

@@ -8,6 +8,7 @@ mod printed;
 mod program;
 mod sessions;
 mod states;
+mod system;
 mod value;
 
 pub use file::{Apply, Init, New, Plan};
@@ -17,6 +18,7 @@ pub use printed::{Export, ExportFormat, Logs, Replay, Screen, ScreenFormat, Sear
 pub use program::{Completions, Man, Steward};
 pub use sessions::{Attach, Kill, Rename, Restart, RestartWord, Rm, Run, Send, Status, Wait};
 pub use states::{CloneMachine, Move, Snapshot};
+pub use system::{Audit, Install, Render, Switch, System, To};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -107,6 +109,11 @@ pub enum Command {
     Operations(Operations),
     /// Say what this host can do for machines, and why not; or what is wrong with one (exit status 1: something is)
     Doctor(Doctor),
+    /// Declared systems: rendered to files, brought to machines, installed
+    #[command(subcommand)]
+    System(System),
+    /// Check a live machine against its declared system (exit status 3: something failed)
+    Audit(Audit),
     /// Print the JSON Schema of stead.toml
     Schema,
     /// List the agents that `run -a` knows

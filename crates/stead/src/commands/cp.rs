@@ -75,7 +75,11 @@ fn end(text: &str) -> End {
     }
 }
 
-fn into(from: &Path, machine: &str, to: &str) -> Result<(), Failure> {
+/// Copies a file or folder of this host into a machine.
+///
+/// # Errors
+/// If it is not there, or the machine does not take it.
+pub fn into(from: &Path, machine: &str, to: &str) -> Result<(), Failure> {
     from.symlink_metadata().map_err(|e| {
         Failure::failed(format!("cannot read {}: {e}", from.display()))
             .help("the first path is what is copied, the second where to")
@@ -122,7 +126,11 @@ fn into(from: &Path, machine: &str, to: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn out_of(machine: &str, from: &str, to: &Path) -> Result<(), Failure> {
+/// Copies a file or folder out of a machine.
+///
+/// # Errors
+/// If it is not there, or cannot be unpacked here.
+pub fn out_of(machine: &str, from: &str, to: &Path) -> Result<(), Failure> {
     let steward = Steward::of_user()?;
     let script = "[ -e \"$1\" ] || [ -L \"$1\" ] || exit 66; \
                   cd -- \"$(dirname -- \"$1\")\" && exec tar -cf - -- \"$(basename -- \"$1\")\"";

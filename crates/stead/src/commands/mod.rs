@@ -3,6 +3,7 @@
 mod agents;
 mod ask;
 mod attach;
+mod audit;
 mod consent;
 mod console;
 mod cp;
@@ -25,6 +26,7 @@ mod shell;
 mod snapshot;
 mod status;
 mod steward;
+mod system;
 mod wait;
 mod work;
 
@@ -74,6 +76,8 @@ pub fn run(cli: Cli) -> Outcome {
         Command::Move(args) => machine::move_state(&args),
         Command::Operations(args) => operations::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::System(args) => system::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Schema => plan::schema(),
         Command::Agents(args) => agents::run(args),
         Command::Steward(args) => steward::run(&args),

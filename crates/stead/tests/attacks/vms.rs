@@ -5,7 +5,7 @@
 //! better than it is. Here that makes no difference: there is no bridge, and whatever a guest sends ends in a process.
 
 use crate::common::World;
-use crate::common::vms::light;
+use crate::common::vms::{Served, light};
 use crate::network::{CONNECT, Internet, NAMES};
 use crate::probe::probe;
 use std::io::{BufRead, BufReader};
@@ -183,7 +183,18 @@ fn root_in_a_guest_reaches_what_its_machine_may_and_nothing_else() {
 
 #[test]
 fn shares_are_what_they_were_given_as_whatever_root_in_a_guest_does() {
-    let world = World::of_vms();
+    hold(Served::NineP);
+}
+
+#[test]
+fn shares_by_virtiofs_are_what_they_were_given_as_whatever_root_in_a_guest_does() {
+    hold(Served::Virtiofs);
+}
+
+fn hold(served: Served) {
+    let Some(path) = served.path() else { return };
+    let mut world = World::of_vms();
+    world.set_variable("PATH", path);
     let (ro, rw) = (world.shared_folder("papers"), world.shared_folder("work"));
     let secret = world.path().join("secret");
     std::fs::write(&secret, "secret-of-the-host").unwrap();
@@ -203,6 +214,8 @@ fn shares_are_what_they_were_given_as_whatever_root_in_a_guest_does() {
         "seenas it was"
     );
 
+    let kind = world.sh_ok("a", "grep -c ' /mnt/host-.* ' /proc/mounts; awk '$2 ~ \"^/mnt/host-\" { print $3 }' /proc/mounts | uniq");
+    assert!(kind.ends_with(&format!("2\n{}\n", served.mounted())), "{kind}");
     let tag = world.sh_ok("a", "awk '$2 == \"/mnt/host-ro/papers\" { print $1 }' /proc/mounts");
     let tag = tag.trim();
     let writes = "echo x > $1/file; echo x > $1/new; rm -f $1/file; mv $1/file $1/other; chmod 4777 $1/file; \

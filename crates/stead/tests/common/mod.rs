@@ -293,7 +293,8 @@ impl Drop for World {
     }
 }
 
-fn said(output: &Output) -> Said {
+/// What a command printed and how it ended.
+pub fn said(output: &Output) -> Said {
     use std::os::unix::process::ExitStatusExt;
     Said {
         status: output.status.code().unwrap_or_else(|| -output.status.signal().unwrap_or(0)),

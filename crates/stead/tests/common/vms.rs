@@ -24,6 +24,49 @@ pub fn images() -> PathBuf {
     std::env::var_os("STEAD_TEST_IMAGES").map_or_else(cache, PathBuf::from)
 }
 
+/// What serves a machine's shares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Served {
+    /// QEMU itself.
+    NineP,
+    /// A program beside it.
+    Virtiofs,
+}
+
+impl Served {
+    /// The `PATH` with which shares are served so; `None` where they are not, which is said.
+    pub fn path(self) -> Option<String> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let has = |folder: &PathBuf| folder.join("virtiofsd").is_file();
+        let always =
+            ["/usr/libexec", "/usr/lib/qemu", "/usr/local/bin", "/usr/bin"].map(PathBuf::from);
+        let everywhere = always.iter().any(has);
+        let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+        let there = everywhere || folders.iter().any(has);
+        match self {
+            Served::Virtiofs if !there => {
+                println!("skipped: there is no virtiofsd on PATH");
+                return None;
+            }
+            Served::NineP if everywhere => {
+                println!("skipped: virtiofsd is where it is always found");
+                return None;
+            }
+            _ => {}
+        }
+        let folders = folders.into_iter().filter(|folder| self == Served::Virtiofs || !has(folder));
+        Some(std::env::join_paths(folders).unwrap().into_string().unwrap())
+    }
+
+    /// The type of its mounts inside.
+    pub fn mounted(self) -> &'static str {
+        match self {
+            Served::NineP => "9p",
+            Served::Virtiofs => "virtiofs",
+        }
+    }
+}
+
 impl World {
     /// A world whose virtual machines are made on images that are there from run to run.
     pub fn of_vms() -> Self {

@@ -1,0 +1,249 @@
+//! What may connect, and to what.
+
+use super::{Check, Fix, Judged, Judgement, Silent, concerns, unless};
+use crate::Whole;
+use crate::audit::evidence::{Evidence, Listener};
+use crate::audit::report::Severity;
+use crate::audit::rules::{Fate, Packet, Ruleset};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use stead_file::declared::{Metadata, Transport};
+
+pub const CHECKS: &[Check] = &[
+    Check {
+        id: "firewall.closed",
+        title: "No port is open that is not declared",
+        severity: Severity::Critical,
+        judge: closed,
+    },
+    Check {
+        id: "firewall.open",
+        title: "Every declared port is open",
+        severity: Severity::Medium,
+        judge: open,
+    },
+    Check {
+        id: "firewall.trusted",
+        title: "On trusted interfaces everything may connect",
+        severity: Severity::Medium,
+        judge: trusted,
+    },
+    Check {
+        id: "firewall.metadata",
+        title: "The metadata address of the cloud tells nobody but root, if anybody",
+        severity: Severity::High,
+        judge: metadata,
+    },
+    Check {
+        id: "network.listeners",
+        title: "Nothing that is not declared waits for connections from outside",
+        severity: Severity::High,
+        judge: listeners,
+    },
+    Check {
+        id: "network.private",
+        title: "What is for the machine itself waits on the loopback",
+        severity: Severity::High,
+        judge: private,
+    },
+];
+
+/// An interface that no rule names.
+const ANY: &str = "somewhere0";
+/// Ports that are tried besides those that rules and sockets name.
+const TRIED: [u16; 14] =
+    [1, 21, 23, 25, 80, 111, 445, 3306, 5432, 6379, 8080, 31_337, 60_500, 65_535];
+const METADATA: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254));
+
+/// Interfaces that nobody trusts: those that are there, and one that no rule names.
+fn outside<'e>(whole: &Whole, evidence: &'e Evidence) -> Vec<&'e str> {
+    let trusted = whole.trusted();
+    let names = evidence.interfaces.iter().flatten().map(|(name, _)| name.as_str());
+    let own = |name: &&str| *name != "lo" && !trusted.contains(name);
+    // Containers' own are many and alike.
+    let bridged = |name: &&str| !name.starts_with("veth");
+    names.filter(own).filter(bridged).take(8).chain([ANY]).collect()
+}
+
+/// A packet from far away.
+fn packet(interface: &str, six: bool, udp: bool, port: u16) -> Packet<'_> {
+    let (from, to): (IpAddr, IpAddr) = if six {
+        ([0x2001, 0xdb8, 0, 0, 0, 0, 0, 7].into(), [0x2001, 0xdb8, 1, 0, 0, 0, 0, 1].into())
+    } else {
+        ([198, 51, 100, 7].into(), [192, 0, 2, 1].into())
+    };
+    Packet { interface, from, to, udp, port, sender: None }
+}
+
+/// What becomes of what comes to a port from outside: through, if it comes through anyhow.
+fn fate(whole: &Whole, evidence: &Evidence, rules: &Ruleset, udp: bool, port: u16) -> Fate {
+    let mut worst = Fate::Stopped;
+    for interface in outside(whole, evidence) {
+        for six in [false, true] {
+            if six && !evidence.ipv6 {
+                continue;
+            }
+            match rules.fate("input", &packet(interface, six, udp, port)) {
+                Fate::Through => return Fate::Through,
+                Fate::Unclear => worst = Fate::Unclear,
+                Fate::Stopped => {}
+            }
+        }
+    }
+    worst
+}
+
+fn is_open(whole: &Whole, udp: bool, port: u16) -> bool {
+    let open = whole.open_ports();
+    open.iter().any(|open| open.udp == udp && (open.first..=open.last).contains(&port))
+}
+
+fn closed(whole: &Whole, evidence: &Evidence) -> Judgement {
+    let rules = evidence.ruleset.as_ref()?;
+    if !rules.filters("input") {
+        return Ok(Judged::Fail("nothing filters what comes in".into(), Fix::Switch));
+    }
+    let mut ports: BTreeSet<u16> = rules.ports().into_iter().chain(TRIED).collect();
+    ports.extend(evidence.listeners.iter().flatten().map(|listener| listener.port));
+    let (mut wrong, mut unclear) = (Vec::new(), 0);
+    for udp in [false, true] {
+        for &port in ports.iter().filter(|port| !is_open(whole, udp, **port)) {
+            match fate(whole, evidence, rules, udp, port) {
+                Fate::Through => wrong.push(Transport { first: port, last: port, udp }.to_string()),
+                Fate::Unclear => unclear += 1,
+                Fate::Stopped => {}
+            }
+        }
+    }
+    if wrong.is_empty() && unclear > 0 {
+        return Err(Silent::Unknown(format!(
+            "whether {unclear} of {} ports are open cannot be told from the rules",
+            ports.len() * 2
+        )));
+    }
+    if wrong.len() > ports.len() {
+        return Ok(Judged::Fail("everything that comes in is let through".into(), Fix::Switch));
+    }
+    unless(&wrong, format!("{} ports tried by the rules: all closed", ports.len() * 2), || {
+        Fix::Switch
+    })
+}
+
+fn open(whole: &Whole, evidence: &Evidence) -> Judgement {
+    let open = whole.open_ports();
+    concerns(!open.is_empty())?;
+    let rules = evidence.ruleset.as_ref()?;
+    let stopped = |ports: &&Transport| {
+        [ports.first, ports.last]
+            .iter()
+            .any(|port| rules.fate("input", &packet(ANY, false, ports.udp, *port)) == Fate::Stopped)
+    };
+    let wrong: Vec<String> =
+        open.iter().filter(stopped).map(|ports| format!("{ports} is closed")).collect();
+    let all: Vec<String> = open.iter().map(ToString::to_string).collect();
+    unless(&wrong, all.join(", "), || Fix::Switch)
+}
+
+fn trusted(whole: &Whole, evidence: &Evidence) -> Judgement {
+    let trusted = whole.trusted();
+    concerns(!trusted.is_empty())?;
+    let rules = evidence.ruleset.as_ref()?;
+    let stopped =
+        |name: &&&str| rules.fate("input", &packet(name, false, false, 31_337)) == Fate::Stopped;
+    let wrong: Vec<String> = trusted
+        .iter()
+        .filter(stopped)
+        .map(|name| format!("what comes in by {name} is stopped"))
+        .collect();
+    unless(&wrong, trusted.join(", "), || Fix::Switch)
+}
+
+fn metadata(whole: &Whole, evidence: &Evidence) -> Judgement {
+    let rules = evidence.ruleset.as_ref()?;
+    let accounts = evidence.accounts.as_ref()?;
+    let mut senders = vec![("nobody".to_owned(), 65_534)];
+    senders.extend(
+        accounts
+            .iter()
+            .filter(|(_, account)| account.is_person())
+            .map(|(name, a)| (name.clone(), a.uid)),
+    );
+    if whole.system.firewall.metadata == Metadata::None {
+        senders.push(("root".into(), 0));
+    }
+    let (mut wrong, mut unclear) = (Vec::new(), Vec::new());
+    for (name, uid) in senders {
+        for interface in outside(whole, evidence) {
+            let packet =
+                Packet { to: METADATA, sender: Some(uid), ..packet(interface, false, false, 80) };
+            match rules.fate("output", &packet) {
+                Fate::Stopped => continue,
+                Fate::Through => wrong.push(format!("{name} reaches 169.254.169.254")),
+                Fate::Unclear => unclear.push(name.clone()),
+            }
+            break;
+        }
+    }
+    if let (Some(name), true) = (unclear.first(), wrong.is_empty()) {
+        return Err(Silent::Unknown(format!(
+            "whether {name} reaches 169.254.169.254 cannot be told from the rules"
+        )));
+    }
+    unless(&wrong, "the rules stop it", || Fix::Switch)
+}
+
+fn shown(listener: &Listener) -> String {
+    let ports = Transport { first: listener.port, last: listener.port, udp: listener.udp };
+    let whose = listener.program.as_ref().map_or(String::new(), |program| format!(" ({program})"));
+    format!("{} {ports}{whose}", listener.address)
+}
+
+fn listeners(whole: &Whole, evidence: &Evidence) -> Judgement {
+    let all = evidence.listeners.as_ref()?;
+    let suspect = |listener: &&Listener| {
+        !listener.address.is_loopback() && !is_open(whole, listener.udp, listener.port)
+    };
+    let suspects: Vec<&Listener> = all.iter().filter(suspect).collect();
+    if suspects.is_empty() {
+        return Ok(Judged::Pass(format!("{} sockets, all declared or on the loopback", all.len())));
+    }
+    let rules = evidence.ruleset.as_ref()?;
+    let (mut wrong, mut unclear) = (Vec::new(), Vec::new());
+    for listener in suspects {
+        match fate(whole, evidence, rules, listener.udp, listener.port) {
+            Fate::Through => wrong.push(shown(listener)),
+            Fate::Unclear => unclear.push(shown(listener)),
+            Fate::Stopped => {}
+        }
+    }
+    if let (Some(listener), true) = (unclear.first(), wrong.is_empty()) {
+        return Err(Silent::Unknown(format!(
+            "whether {listener} is reached cannot be told from the rules"
+        )));
+    }
+    unless(&wrong, format!("{} sockets, none reached from outside", all.len()), || {
+        Fix::Do("declare the port in `firewall.open`, or stop what waits there".into())
+    })
+}
+
+fn private(whole: &Whole, evidence: &Evidence) -> Judgement {
+    let system = &whole.system;
+    let mut ports = Vec::new();
+    if whole.has("code-server") {
+        ports.push((system.code_server.port, "code-server"));
+    }
+    if whole.has("llm") {
+        ports.push(if system.llm.server == "vllm" { (8000, "vLLM") } else { (11_434, "Ollama") });
+    }
+    concerns(!ports.is_empty())?;
+    let all = evidence.listeners.as_ref()?;
+    let mut wrong = Vec::new();
+    for (port, name) in &ports {
+        let open = |l: &&Listener| !l.udp && l.port == *port && !l.address.is_loopback();
+        if let Some(listener) = all.iter().find(open) {
+            wrong.push(format!("{name} waits on {}", shown(listener)));
+        }
+    }
+    let names: Vec<&str> = ports.iter().map(|(_, name)| *name).collect();
+    unless(&wrong, format!("{} on the loopback, if it waits", names.join(", ")), || Fix::Switch)
+}

@@ -1,0 +1,158 @@
+//! Files with credentials, and keys where none should be.
+
+use super::files::{MUCH, Place};
+use crate::audit::evidence::{Account, Credential, Seen};
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Below a home.
+const OWN: [&str; 17] = [
+    ".claude/.credentials.json",
+    ".claude.json",
+    ".codex/auth.json",
+    ".gemini/oauth_creds.json",
+    ".local/share/opencode/auth.json",
+    ".aws/credentials",
+    ".config/gh/hosts.yml",
+    ".config/sops/age/keys.txt",
+    ".config/gcloud/application_default_credentials.json",
+    ".docker/config.json",
+    ".kube/config",
+    ".git-credentials",
+    ".config/git/credentials",
+    ".netrc",
+    ".npmrc",
+    ".pypirc",
+    ".pgpass",
+];
+/// Of the machine.
+const SHARED: [&str; 5] = [
+    "/var/lib/sops-nix/key.txt",
+    "/etc/sops/age/keys.txt",
+    "/etc/shadow",
+    "/etc/gshadow",
+    "/etc/rancher/k3s/k3s.yaml",
+];
+/// How a key begins that nobody should read in a file, and whose it is.
+const KEYS: [(&str, &str, usize); 7] = [
+    ("AKIA", "an access key of AWS", 16),
+    ("ASIA", "an access key of AWS", 16),
+    ("sk-ant-", "a key of Anthropic's", 16),
+    ("sk-proj-", "a key of OpenAI's", 16),
+    ("ghp_", "a token of GitHub's", 16),
+    ("github_pat_", "a token of GitHub's", 16),
+    ("tskey-", "a key of Tailscale's", 12),
+];
+
+/// All that are there.
+pub fn all(place: &Place, accounts: &Seen<BTreeMap<String, Account>>) -> Seen<Vec<Credential>> {
+    let accounts = accounts.as_ref().map_err(Clone::clone)?;
+    let mut paths: BTreeSet<PathBuf> = SHARED.iter().map(PathBuf::from).collect();
+    let homes = accounts.values().filter(|a| a.uid == 0 || a.is_person()).map(|a| &a.home);
+    let homes: BTreeSet<&PathBuf> = homes.filter(|home| home.components().count() > 1).collect();
+    for home in homes {
+        paths.extend(OWN.iter().map(|name| home.join(name)));
+        paths.extend(
+            list(place, &home.join(".ssh"))?.into_iter().filter(|path| named(path, is_ssh)),
+        );
+        for path in list(place, home)? {
+            if named(&path, is_env) {
+                paths.insert(path);
+            } else if !named(&path, |name| name.starts_with('.')) {
+                // The folders of projects, but no deeper.
+                let within = list(place, &path).unwrap_or_default();
+                paths.extend(within.into_iter().filter(|path| named(path, is_env)));
+            }
+        }
+    }
+    paths.extend(list(place, Path::new("/etc/ssh"))?.into_iter().filter(|path| {
+        named(path, |name| name.starts_with("ssh_host_") && name.ends_with("_key"))
+    }));
+    paths.extend(list(place, Path::new("/etc/wireguard"))?);
+    Ok(paths.into_iter().filter_map(|path| credential(place, path, 0o007)).collect())
+}
+
+fn named(path: &Path, is: impl Fn(&str) -> bool) -> bool {
+    path.file_name().is_some_and(|name| is(&name.to_string_lossy()))
+}
+
+fn is_ssh(name: &str) -> bool {
+    let ends = |end: &str| Path::new(name).extension().is_some_and(|is| is == end);
+    name.starts_with("id_") && !ends("pub")
+}
+
+fn is_env(name: &str) -> bool {
+    let sample = ["example", "sample", "template", "dist"].iter().any(|end| name.ends_with(end));
+    name == ".env" || (name.starts_with(".env.") && !sample)
+}
+
+/// What is in a folder; nothing of one that is a link, which is not its owner's to name.
+fn list(place: &Place, folder: &Path) -> Seen<Vec<PathBuf>> {
+    match place.path(folder).symlink_metadata() {
+        Ok(about) if about.is_dir() => place.list(folder),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// A file that is there. One of a group that has more than its owner is exposed to it, but whether it has cannot be told
+/// here: what counts is whether everybody reads it, or writes to it.
+fn credential(place: &Place, path: PathBuf, bits: u32) -> Option<Credential> {
+    let about = place.path(&path).symlink_metadata().ok()?;
+    if !about.is_file() {
+        return None;
+    }
+    let mode = about.mode() & 0o7777;
+    let exposed = place.open_to_others(&path, mode, bits & 0o006);
+    Some(Credential { path, mode, exposed })
+}
+
+/// Files below `/run/secrets`, by name.
+pub fn secrets(place: &Place) -> Seen<BTreeMap<String, Credential>> {
+    let mut found = BTreeMap::new();
+    for path in place.list("/run/secrets")? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        // On NixOS the folder is a link to that of the generation.
+        let Ok(about) = place.path(&path).metadata() else { continue };
+        let mode = about.mode() & 0o7777;
+        let exposed = place.open_to_others(&path, mode, 0o006);
+        found.insert(name, Credential { path, mode, exposed });
+    }
+    Ok(found)
+}
+
+/// Files of systemd's and of the environment that have a key in them.
+pub fn plain(place: &Place) -> Seen<Vec<(PathBuf, &'static str)>> {
+    let mut paths: Vec<PathBuf> = vec!["/etc/environment".into(), "/etc/profile".into()];
+    paths.extend(place.list("/etc/profile.d")?);
+    for path in place.list("/etc/systemd/system")? {
+        if named(&path, |name| name.ends_with(".d")) {
+            paths.extend(place.list(&path)?);
+        } else {
+            paths.push(path);
+        }
+    }
+    let mut found = Vec::new();
+    for path in paths {
+        let about = place.path(&path).metadata();
+        let Ok(about) = about else { continue };
+        if !about.is_file()
+            || about.len() > MUCH
+            || !place.open_to_others(&path, about.mode(), 0o004)
+        {
+            continue;
+        }
+        let text = place.read(&path)?;
+        if let Some((_, whose, _)) = KEYS.iter().find(|(begin, _, long)| has(&text, begin, *long)) {
+            found.push((path, *whose));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a word of the text begins so and goes on for so long.
+fn has(text: &str, begin: &str, long: usize) -> bool {
+    let part = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
+    text.split(|letter| !part(letter))
+        .any(|word| word.strip_prefix(begin).is_some_and(|rest| rest.len() >= long))
+}
