@@ -4,6 +4,9 @@ use crate::Whole;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+/// The label with the unit that a line is of.
+const UNIT: &str = "__journal__systemd_unit";
+
 /// The configuration, where logs go anywhere.
 pub(crate) fn alloy(whole: &Whole) -> Option<String> {
     let logs = &whole.system.logs;
@@ -11,7 +14,8 @@ pub(crate) fn alloy(whole: &Whole) -> Option<String> {
     let mut text = String::from(
         "// The journal of this host goes to Loki.\n\nloki.relabel \"units\" {\n  forward_to = []\n",
     );
-    rule(&mut text, None, "unit", "$1");
+    rule(&mut text, UNIT, None, "unit", "$1");
+    rule(&mut text, "__journal_priority_keyword", None, "level", "$1");
     let mut labels: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
     for (name, service) in &whole.system.services {
         for (label, value) in &service.labels {
@@ -21,7 +25,7 @@ pub(crate) fn alloy(whole: &Whole) -> Option<String> {
     for ((label, value), units) in labels {
         let units: Vec<String> = units.into_iter().map(|unit| unit.replace('.', "\\.")).collect();
         let regex = format!("({})\\.service", units.join("|"));
-        rule(&mut text, Some(&regex), label, &value.replace('$', "$$"));
+        rule(&mut text, UNIT, Some(&regex), label, &value.replace('$', "$$"));
     }
     text.push_str(
         "}\n\nloki.source.journal \"journal\" {\n  forward_to    = [loki.write.loki.receiver]\n",
@@ -40,9 +44,9 @@ pub(crate) fn alloy(whole: &Whole) -> Option<String> {
     Some(text)
 }
 
-/// A label for what is of these units, or of any.
-fn rule(text: &mut String, regex: Option<&str>, label: &str, value: &str) {
-    let _ = write!(text, "\n  rule {{\n    source_labels = [\"__journal__systemd_unit\"]\n");
+/// A label from another, where that matches or in any case.
+fn rule(text: &mut String, from: &str, regex: Option<&str>, label: &str, value: &str) {
+    let _ = write!(text, "\n  rule {{\n    source_labels = [{}]\n", quoted(from));
     if let Some(regex) = regex {
         let _ = writeln!(text, "    regex         = {}", quoted(regex));
     }

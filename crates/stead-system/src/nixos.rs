@@ -9,6 +9,7 @@ pub mod expr;
 mod flake;
 mod home;
 mod host;
+pub mod layout;
 mod options;
 mod overlay;
 mod parts;
@@ -50,6 +51,11 @@ pub enum Error {
     /// A name that would be a path or more than a name.
     #[error("`{0}` cannot be the name of {1}")]
     Name(String, &'static str),
+    /// A unit of that name is rendered for something else.
+    #[error(
+        "service `{1}` of machine `{0}` is called as a unit that NixOS or a role has: call it otherwise"
+    )]
+    Reserved(String, String),
     /// A text that Nix has no way to write.
     #[error("a text of machine `{0}` has a zero byte in it, which Nix cannot hold")]
     Zero(String),
@@ -93,7 +99,9 @@ pub fn render(systems: &[Whole], options: &Options) -> Result<Tree, Error> {
     let claude = flake::claude_versions(systems);
     let homes = home::render(systems, options, &mut needs, &mut tree)?;
     for whole in systems {
-        let context = host::Context { whole, own: &own, claude: &claude, homes: &homes };
+        let nixpkgs = channels.input(&whole.system.nixos.channel);
+        let nixpkgs = nixpkgs.as_deref();
+        let context = host::Context { whole, own: &own, claude: &claude, homes: &homes, nixpkgs };
         let folder = PathBuf::from("hosts").join(whole.hostname());
         for (name, text) in host::render(&context, &mut needs)? {
             tree.insert(folder.join(name), File::new(text));
@@ -111,6 +119,10 @@ pub fn render(systems: &[Whole], options: &Options) -> Result<Tree, Error> {
     Ok(tree)
 }
 
+/// Units that are rendered besides people's own.
+const RESERVED: [&str; 6] =
+    ["alert@", "etc-nixos", "grow-root", "nixos-upgrade", "tailscale-funnel", "vllm"];
+
 fn check(systems: &[Whole]) -> Result<(), Error> {
     if systems.is_empty() {
         return Err(Error::Nothing);
@@ -125,15 +137,15 @@ fn check(systems: &[Whole]) -> Result<(), Error> {
             return Err(Error::Twice(other.into(), whole.machine.clone(), host));
         }
         let system = &whole.system;
-        let named = [
-            ("a user", system.users.keys().collect::<Vec<_>>()),
-            ("a service", system.services.keys().collect()),
-            ("a secret", whole.system.secrets.iter().collect()),
-        ];
-        for (what, names) in named {
-            if let Some(name) = names.into_iter().find(|name| !is_name(name)) {
-                return Err(Error::Name(name.clone(), what));
-            }
+        let users = system.users.keys().map(|name| ("a user", name.as_str()));
+        let services = system.services.keys().map(|name| ("a service", name.as_str()));
+        let secrets = whole.secrets().into_iter().map(|name| ("a secret", name));
+        let mut named = users.chain(services).chain(secrets);
+        if let Some((what, name)) = named.find(|(_, name)| !is_name(name)) {
+            return Err(Error::Name(name.into(), what));
+        }
+        if let Some(name) = system.services.keys().find(|name| RESERVED.contains(&name.as_str())) {
+            return Err(Error::Reserved(whole.machine.clone(), name.clone()));
         }
         let attributes = system.nixos.packages.iter().chain(&system.packages);
         if let Some(name) = attributes.into_iter().find(|name| name.is_empty()) {

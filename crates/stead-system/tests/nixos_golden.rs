@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Files that say something of one host; the others are kept with the program as they are.
 fn is_own(path: &Path) -> bool {
@@ -27,8 +28,8 @@ fn five_declarations_are_the_flakes_that_are_kept() {
             .filter(|(path, _)| is_own(path))
             .map(|(path, file)| (path.clone(), file.text.clone()))
             .collect();
-        let all: String = tree.keys().map(|path| format!("{}\n", path.display())).collect();
-        texts.push(("FILES".into(), all));
+        let all: Vec<_> = tree.keys().map(|path| path.to_string_lossy()).collect();
+        texts.push(("FILES".into(), all.join("\n") + "\n"));
         let wanted: BTreeSet<PathBuf> = texts.iter().map(|(path, _)| golden.join(path)).collect();
         if update {
             let _ = fs::remove_dir_all(&golden);
@@ -56,9 +57,9 @@ fn files(folder: &Path) -> BTreeSet<PathBuf> {
     for entry in fs::read_dir(folder).into_iter().flatten() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            all.extend(files(&path))
+            all.extend(files(&path));
         } else {
-            let _ = all.insert(path);
+            all.insert(path);
         }
     }
     all
@@ -105,4 +106,21 @@ fn difference(ours: &str, theirs: &str) -> String {
         || "at the end".into(),
         |(at, (ours, theirs))| format!("line {}:\n  ours {ours}\n  its  {theirs}", at + 1),
     )
+}
+
+#[test]
+fn nix_itself_parses_every_file_where_it_is_installed() {
+    let nix = || Command::new("nix-instantiate");
+    if nix().arg("--version").output().is_err() {
+        println!("skipped: there is no nix-instantiate");
+        return;
+    }
+    for name in CASES {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = flake(name);
+        stead_system::nixos::write(&tree, folder.path()).unwrap();
+        let files = tree.keys().filter(|path| path.extension().is_some_and(|end| end == "nix"));
+        let out = nix().arg("--parse").args(files).current_dir(folder.path()).output().unwrap();
+        assert!(out.status.success(), "{name}: {}", String::from_utf8_lossy(&out.stderr));
+    }
 }

@@ -1,15 +1,17 @@
 //! Agents: installed for all, pinned where that is declared.
 
-use super::expr::{Expr, Piece, Set, before, code, layout};
+use super::expr::{Expr, Piece, Set, before, code};
 use super::flake::Input;
 use super::host::Host;
+use super::layout::layout;
 use crate::packages;
 use std::collections::BTreeSet;
 
-pub(super) fn render(host: &mut Host<'_>) {
+/// What is installed; the rest is said.
+pub(super) fn render(host: &mut Host<'_>) -> Vec<Expr> {
     let agents = &host.whole.system.agents;
     if agents.install.is_empty() {
-        return;
+        return Vec::new();
     }
     host.import("modules/agents.nix");
     let names: BTreeSet<&String> = agents.install.iter().collect();
@@ -47,7 +49,7 @@ pub(super) fn render(host: &mut Host<'_>) {
     if !pinned.is_empty() {
         host.say("Another version is refused rather than installed.").put("assertions", pinned);
     }
-    host.put("environment.systemPackages", all);
+    all
 }
 
 /// An agent that commits as somebody of its own.

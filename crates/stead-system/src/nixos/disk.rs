@@ -1,10 +1,11 @@
 //! `hosts/NAME/disk.nix`: how an installation lays the disk out.
 
 use super::Needs;
-use super::expr::{Module, Set, code};
+use super::expr::{Set, code};
 use super::flake::Input;
+use super::layout::Module;
+use super::write::hash;
 use crate::Whole;
-use sha2::{Digest, Sha256};
 use stead_file::Size;
 use stead_file::declared::{Arch, RootFs};
 
@@ -53,8 +54,7 @@ pub(super) fn render(whole: &Whole, needs: &mut Needs) -> String {
 
     let mut body = Set::new().put("imports", imports).gap("").put("disko.devices", devices);
     if disk.root == RootFs::Zfs {
-        let id: String =
-            Sha256::digest(whole.hostname()).iter().take(4).map(|b| format!("{b:02x}")).collect();
+        let id = hash(whole.hostname().as_bytes())[..8].to_owned();
         body = body
             .gap("By this a pool knows whose it is.")
             .put("networking.hostId", id)

@@ -1,7 +1,8 @@
 //! `flake.nix`: what is taken in, and what comes out.
 
-use super::expr::{Expr, Set, body, code, layout};
+use super::expr::{Expr, Set, code};
 use super::home::Homes;
+use super::layout::{body, layout};
 use super::{Needs, Options};
 use crate::{Whole, packages};
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +43,11 @@ impl Channels {
     /// The one that is called `nixpkgs`: the oldest.
     fn main(&self) -> &str {
         self.all.first().map_or("25.11", String::as_str)
+    }
+
+    /// The input with a release's nixpkgs, if it is not just `nixpkgs`.
+    pub fn input(&self, channel: &str) -> Option<String> {
+        (channel != self.main()).then(|| format!("nixpkgs-{channel}"))
     }
 
     /// Those besides.

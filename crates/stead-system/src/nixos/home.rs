@@ -1,7 +1,8 @@
 //! `users/NAME.nix`: what people have in their homes, here or on a laptop.
 
-use super::expr::{Expr, Module, Piece, Set, code, layout};
+use super::expr::{Expr, Piece, Set, code};
 use super::flake::Input;
+use super::layout::{Module, layout};
 use super::{Error, Needs, Options};
 use crate::{File, Tree, Whole};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,8 +1,9 @@
 //! `hosts/NAME`: what a host says of itself.
 
-use super::expr::{Expr, Module, Piece, Set, code};
+use super::expr::{Expr, Piece, Set, code, code_of};
 use super::flake::platform;
 use super::home::Homes;
+use super::layout::Module;
 use super::{Error, Needs, Options, agents, disk, overlay, roles, service, users};
 use crate::alloy::alloy;
 use crate::{File, Tree, Whole, packages, secret_path};
@@ -28,6 +29,8 @@ pub(super) struct Context<'a> {
     /// What the input with Claude Code is called, by version.
     pub claude: &'a BTreeMap<Option<String>, String>,
     pub homes: &'a Homes,
+    /// The input with its nixpkgs, if that is not just called so.
+    pub nixpkgs: Option<&'a str>,
 }
 
 /// A host that is being put together.
@@ -106,7 +109,15 @@ pub(super) fn render(
         Metadata::None => "modules/metadata-none.nix",
     });
     match system.updates {
-        Updates::Security => host.import("modules/updates-security.nix"),
+        Updates::Security => {
+            host.import("modules/updates-security.nix");
+            if let Some(own) = context.nixpkgs {
+                host.gap("Its own release too.").put(
+                    "systemd.services.nixos-upgrade.preStart",
+                    format!("nix flake update {own} --flake /etc/nixos"),
+                );
+            }
+        }
         Updates::All => host.import("modules/updates-all.nix"),
         Updates::Off => {}
     }
@@ -119,8 +130,8 @@ pub(super) fn render(
     overlay::render(&mut host)?;
     secrets(&mut host);
     alerts(&mut host);
-    agents::render(&mut host);
-    software(&mut host);
+    let agents = agents::render(&mut host);
+    software(&mut host, agents);
     roles::render(&mut host)?;
     service::render(&mut host);
     if let Some(config) = alloy(whole) {
@@ -146,28 +157,21 @@ pub(super) fn render(
     }
     let comment =
         format!("Machine {}, system {}.", one_line(&whole.machine), one_line(&whole.name));
-    let mut module = Module { comment, takes: Vec::new(), names, body };
-    let text = module.text();
-    for name in ["config", "inputs", "lib", "pkgs"] {
-        if uses(&text, name) {
-            module.takes.push(name);
-        }
-    }
-    files.insert(0, ("default.nix", module.text()));
+    let mut used = Vec::new();
+    let body = Expr::Set(body);
+    code_of(&body, &mut used);
+    let takes = ["config", "inputs", "lib", "pkgs"];
+    let takes =
+        takes.into_iter().filter(|name| used.iter().any(|code| mentions(code, name))).collect();
+    let Expr::Set(body) = body else { unreachable!("it was made one above") };
+    files.insert(0, ("default.nix", Module { comment, takes, names, body }.text()));
     Ok(files)
 }
 
-/// Whether code mentions a name. Once too often costs nothing but a name that is not used.
-fn uses(text: &str, name: &str) -> bool {
-    let strip = |line: &str| line.trim_start().starts_with('#');
-    text.lines().filter(|line| !strip(line)).any(|line| {
-        let quoted = line.split('"').step_by(2);
-        let code = quoted.chain(line.split("${").skip(1));
-        code.into_iter().any(|code| {
-            code.match_indices(&format!("{name}.")).any(|(at, _)| {
-                !code[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || "-_./'".contains(c))
-            })
-        })
+/// Whether code takes something from a set of this name.
+fn mentions(code: &str, name: &str) -> bool {
+    code.match_indices(&format!("{name}.")).any(|(at, _)| {
+        !code[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || "-_./'".contains(c))
     })
 }
 
@@ -192,9 +196,13 @@ fn ssh(host: &mut Host<'_>) {
     if ssh.port != 22 {
         set = set.put("ports", vec![ssh.port]);
     }
-    let settings = Set::new()
-        .put("AllowUsers", whole.ssh_users())
-        .put("MaxAuthTries", Expr::Int(ssh.max_auth_tries.into()));
+    let users = whole.ssh_users();
+    let settings = if users.is_empty() {
+        Set::new().say("Nobody has a key.").put("DenyUsers", vec!["*"])
+    } else {
+        Set::new().put("AllowUsers", users)
+    };
+    let settings = settings.put("MaxAuthTries", Expr::Int(ssh.max_auth_tries.into()));
     set = set.put("settings", settings);
     if let Some(persist) = disk::persist(whole) {
         let key = Set::new()
@@ -290,8 +298,8 @@ fn alerts(host: &mut Host<'_>) {
     host.gap("").at(&["systemd", "services", "alert@"], set);
 }
 
-/// Packages by name, toolchains, and tools unless homes have them.
-fn software(host: &mut Host<'_>) {
+/// Agents, packages by name, toolchains, and tools unless homes have them.
+fn software(host: &mut Host<'_>, agents: Vec<Expr>) {
     let system = &host.whole.system;
     let homes = host.context.homes.of(host.whole);
     let tools = system.agents.multiplexers.iter().chain(&system.agents.tools);
@@ -302,8 +310,8 @@ fn software(host: &mut Host<'_>) {
     names.extend(system.nixos.packages.iter().map(String::as_str));
     let mut all: Vec<String> = names.into_iter().map(attribute).collect();
     all.sort_unstable();
+    let all: Vec<Expr> = agents.into_iter().chain(all.into_iter().map(Expr::Code)).collect();
     if !all.is_empty() {
-        let all: Vec<Expr> = all.into_iter().map(Expr::Code).collect();
         host.gap("").put("environment.systemPackages", all);
     }
 }
@@ -311,7 +319,7 @@ fn software(host: &mut Host<'_>) {
 /// An attribute of nixpkgs, every part of it quoted if it must be.
 pub(super) fn attribute(name: &str) -> String {
     let parts: Vec<&str> = name.split('.').collect();
-    format!("pkgs.{}", super::expr::path(&parts))
+    format!("pkgs.{}", super::layout::path(&parts))
 }
 
 /// Puts modules of the user's own into the tree, and says where each is.
@@ -345,7 +353,8 @@ fn free(path: &Path, tree: &Tree) -> String {
     let name =
         |at: u32| if at == 1 { format!("own/{stem}.nix") } else { format!("own/{stem}-{at}.nix") };
     let taken = |place: &String| tree.contains_key(Path::new(place));
-    (1..).map(name).find(|place| !taken(place)).unwrap_or_default()
+    // There is one among as many as there are files, and one more.
+    (1..=tree.len() as u32 + 1).map(name).find(|place| !taken(place)).unwrap_or_default()
 }
 
 /// Lines of ours with values in them.

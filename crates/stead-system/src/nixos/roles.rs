@@ -137,7 +137,7 @@ handle {{
     ] {
         if let Some(secret) = secret {
             pieces.push(Piece::Text(format!("{variable}=")));
-            let place = super::expr::path(&["config", "sops", "placeholder", secret]);
+            let place = super::layout::path(&["config", "sops", "placeholder", secret]);
             pieces.push(Piece::Code(place));
             pieces.push(Piece::Text("\n".into()));
         }

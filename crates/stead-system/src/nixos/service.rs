@@ -19,6 +19,10 @@ pub(super) fn render(host: &mut Host<'_>) {
     for (name, service) in &whole.system.services {
         let unit = unit(whole, name, service);
         host.gap("").at(&["systemd", "services", name], unit);
+        if service.calendar.is_some() {
+            host.say("What was missed while the host was off is made up for.");
+            host.at(&["systemd", "timers", name, "timerConfig", "Persistent"], true);
+        }
     }
 }
 
@@ -30,7 +34,7 @@ fn unit(whole: &Whole, name: &str, service: &Service) -> Set {
     }
     let network = "network-online.target".to_owned();
     let mut after: Vec<String> = service.after.clone();
-    if service.network {
+    if service.network || service.kind == ServiceKind::RemoteControl {
         unit = unit.put("wants", vec![network.clone()]);
         after.insert(0, network);
     }
@@ -38,6 +42,12 @@ fn unit(whole: &Whole, name: &str, service: &Service) -> Set {
     unit = unit.put_if(!after.is_empty(), "after", after);
     if service.alert && whole.system.alerts.ntfy.is_some() {
         unit = unit.put("onFailure", vec!["alert@%n.service"]);
+    }
+    if service.calendar.is_none() && service.restart != "no" {
+        unit = unit
+            .say("What fails again and again has failed.")
+            .put("startLimitIntervalSec", 300u16)
+            .put("startLimitBurst", 5u16);
     }
     if let Some(calendar) = &service.calendar {
         unit = unit.put("startAt", calendar);
@@ -69,13 +79,7 @@ fn removed(service: &Service) -> Vec<&str> {
     let mut all: Vec<&str> = service.relax.iter().map(String::as_str).collect();
     // JavaScript is compiled as it runs.
     if service.kind == ServiceKind::RemoteControl {
-        all.extend([
-            "MemoryDenyWriteExecute",
-            "ProcSubset",
-            "ProtectProc",
-            "RestrictNamespaces",
-            "SystemCallFilter",
-        ]);
+        all.push("MemoryDenyWriteExecute");
     }
     all.sort_unstable();
     all.dedup();
@@ -86,9 +90,7 @@ fn config(whole: &Whole, name: &str, service: &Service) -> Set {
     let remote = service.kind == ServiceKind::RemoteControl;
     let relaxed = removed(service);
     let mut set = Set::new();
-    if service.calendar.is_some() {
-        set = set.put("Type", "oneshot");
-    }
+    set = set.put("Type", if service.calendar.is_some() { "oneshot" } else { "exec" });
     let command = if remote {
         line(&["/run/current-system/sw/bin/claude", "remote-control"])
     } else {
@@ -112,13 +114,12 @@ fn config(whole: &Whole, name: &str, service: &Service) -> Set {
     let mut writes: Vec<String> =
         service.writes.iter().map(|path| quoted(&path.to_string_lossy())).collect();
     if let Some(home) = &home {
-        if remote {
-            set = set
-                .say("An agent works in the home of whom it works for.")
-                .put("ProtectHome", false);
-            writes.push(home.clone());
-        } else if !relaxed.contains(&"ProtectHome") {
+        if !relaxed.contains(&"ProtectHome") {
             set = set.put("ProtectHome", "read-only");
+        }
+        if remote {
+            set = set.say("An agent works in the home of whom it works for.");
+            writes.push(home.clone());
         }
     }
     writes.sort_unstable();
@@ -133,12 +134,15 @@ fn config(whole: &Whole, name: &str, service: &Service) -> Set {
             .say("With any of these remote control is off, or somebody else pays.")
             .put("UnsetEnvironment", TRAPS.to_vec());
     }
-    if !service.network {
+    if !service.network && !remote {
         if !relaxed.contains(&"PrivateNetwork") {
             set = set.put("PrivateNetwork", true);
         }
         if !relaxed.contains(&"RestrictAddressFamilies") {
             set = set.put("RestrictAddressFamilies", vec!["AF_UNIX"]);
+        }
+        if !relaxed.contains(&"IPAddressDeny") {
+            set = set.put("IPAddressDeny", "any");
         }
     }
     // What runs at times is run again at the next.

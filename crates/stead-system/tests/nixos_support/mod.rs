@@ -1,6 +1,8 @@
 //! What tests of NixOS have in common: declarations, flakes, and what is there to hold them against.
 #![allow(dead_code)]
 
+pub mod options;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

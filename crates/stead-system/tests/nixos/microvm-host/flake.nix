@@ -23,9 +23,7 @@
     };
 
     # A root that is in memory.
-    impermanence = {
-      url = "github:nix-community/impermanence";
-    };
+    impermanence.url = "github:nix-community/impermanence";
 
     # Virtual machines that are NixOS themselves.
     microvm = {

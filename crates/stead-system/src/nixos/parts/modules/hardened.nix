@@ -1,12 +1,13 @@
 # What a daemon may not do unless it says so: `serviceConfig = import ./hardened.nix // { ... }`.
 {
+  AmbientCapabilities = "";
   CapabilityBoundingSet = "";
+  KeyringMode = "private";
   LockPersonality = true;
   MemoryDenyWriteExecute = true;
   NoNewPrivileges = true;
   PrivateDevices = true;
   PrivateTmp = true;
-  ProcSubset = "pid";
   ProtectClock = true;
   ProtectControlGroups = true;
   ProtectHome = true;
@@ -20,15 +21,15 @@
   RestrictAddressFamilies = [
     "AF_INET"
     "AF_INET6"
+    "AF_NETLINK"
     "AF_UNIX"
   ];
   RestrictNamespaces = true;
   RestrictRealtime = true;
   RestrictSUIDSGID = true;
   SystemCallArchitectures = "native";
-  SystemCallFilter = [
-    "@system-service"
-    "~@privileged @resources"
-  ];
+  # A call that is not allowed fails; what made it is not killed.
+  SystemCallErrorNumber = "EPERM";
+  SystemCallFilter = [ "@system-service" ];
   UMask = "0077";
 }

@@ -8,10 +8,7 @@
 let
   rebuild = pkgs.writeShellApplication {
     name = "rebuild";
-    runtimeInputs = [
-      pkgs.git
-      pkgs.nixos-rebuild-ng
-    ];
+    runtimeInputs = [ pkgs.git ];
     text = ''
       if [ "$(id -u)" != 0 ]; then
         exec sudo "$0" "$@"

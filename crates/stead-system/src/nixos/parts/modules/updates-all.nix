@@ -1,6 +1,4 @@
 # Every night the newest of everything that the flake takes in.
-{ pkgs, ... }:
-
 {
   system.autoUpgrade = {
     enable = true;
@@ -11,8 +9,5 @@
     allowReboot = false;
   };
 
-  systemd.services.nixos-upgrade = {
-    path = [ pkgs.git ];
-    preStart = "nix flake update --flake /etc/nixos";
-  };
+  systemd.services.nixos-upgrade.preStart = "nix flake update --flake /etc/nixos";
 }

@@ -1,6 +1,4 @@
 # Every night what the release has mended: a release of NixOS takes little else.
-{ pkgs, ... }:
-
 {
   system.autoUpgrade = {
     enable = true;
@@ -11,8 +9,5 @@
     allowReboot = false;
   };
 
-  systemd.services.nixos-upgrade = {
-    path = [ pkgs.git ];
-    preStart = "nix flake update nixpkgs --flake /etc/nixos";
-  };
+  systemd.services.nixos-upgrade.preStart = "nix flake update nixpkgs --flake /etc/nixos";
 }

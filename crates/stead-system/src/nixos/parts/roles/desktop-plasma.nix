@@ -1,4 +1,4 @@
-# Role desktop: Plasma, reached by RDP, with Firefox.
+# Role desktop: Plasma, reached by RDP, with Firefox. RDP asks for a password: who uses it sets one inside.
 {
   services.xserver.enable = true;
   services.desktopManager.plasma6.enable = true;

@@ -1,4 +1,4 @@
-# Role desktop: Xfce, reached by RDP, with Firefox.
+# Role desktop: Xfce, reached by RDP, with Firefox. RDP asks for a password: who uses it sets one inside.
 {
   services.xserver = {
     enable = true;

@@ -50,16 +50,22 @@
   ];
 
   # Of the host they reach what gives them an address and names.
-  networking.firewall = {
-    filterForward = true;
-    interfaces.machines.allowedUDPPorts = [
-      53
-      67
-    ];
-    # Out to the world, not into networks that are private.
-    extraForwardRules = ''
-      iifname "machines" ip daddr { 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16 } drop
-      iifname "machines" accept
+  networking.firewall.interfaces.machines.allowedUDPPorts = [
+    53
+    67
+  ];
+
+  # They reach the world, no network that is private, and nobody reaches them but the host.
+  networking.nftables.tables.machines = {
+    family = "inet";
+    content = ''
+      chain forward {
+        type filter hook forward priority filter; policy accept;
+        ct state established,related accept
+        iifname "machines" ip daddr { 10.0.0.0/8, 100.64.0.0/10, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16 } drop
+        iifname "machines" ip6 daddr { fc00::/7, fe80::/10 } drop
+        oifname "machines" drop
+      }
     '';
   };
 }

@@ -11,13 +11,12 @@
       HF_HOME = "/var/lib/vllm";
       VLLM_NO_USAGE_STATS = "1";
     };
-    script = ''exec ${lib.getExe pkgs.vllm} serve "$MODEL" --host "$HOST" --port 8000'';
+    script = ''exec ${lib.getExe' pkgs.vllm "vllm"} serve "$MODEL" --host "$HOST" --port 8000'';
     serviceConfig =
       removeAttrs (import ../modules/hardened.nix) [
-        # It makes code as it runs, on a device, and asks which processors there are.
+        # It makes code as it runs, and runs on a device.
         "MemoryDenyWriteExecute"
         "PrivateDevices"
-        "ProcSubset"
       ]
       // {
         DynamicUser = true;

@@ -2,7 +2,5 @@
 {
   imports = [ ../home/bash.nix ];
 
-  programs.git = {
-    enable = true;
-  };
+  programs.git.enable = true;
 }

@@ -9,7 +9,5 @@
     ../home/tmux.nix
   ];
 
-  programs.git = {
-    enable = true;
-  };
+  programs.git.enable = true;
 }

@@ -2,7 +2,5 @@
 {
   imports = [ ../home/zsh.nix ];
 
-  programs.git = {
-    enable = true;
-  };
+  programs.git.enable = true;
 }

@@ -1,6 +1,5 @@
 # Machine agents, system agents.
 {
-  config,
   inputs,
   lib,
   pkgs,
@@ -33,16 +32,14 @@ in
   time.timeZone = "UTC";
   i18n.defaultLocale = "C.UTF-8";
 
-  users.users = {
-    agent = {
-      isNormalUser = true;
-      extraGroups = [ "video" ];
-      # What runs goes on when the last connection is gone.
-      linger = true;
-      openssh.authorizedKeys.keys = [
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFm9b5kVfA0pP0Zc8W2Xe1h3G6rJq9s4tUvWxYz0aBcD ada@laptop"
-      ];
-    };
+  users.users.agent = {
+    isNormalUser = true;
+    extraGroups = [ "video" ];
+    # What runs goes on when the last connection is gone.
+    linger = true;
+    openssh.authorizedKeys.keys = [
+      "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFm9b5kVfA0pP0Zc8W2Xe1h3G6rJq9s4tUvWxYz0aBcD ada@laptop"
+    ];
   };
 
   services.openssh = {
@@ -87,12 +84,11 @@ in
     };
   };
 
-  systemd.services."alert@" = {
-    environment.NTFY = "https://ntfy.example.org/agents";
-  };
+  systemd.services."alert@".environment.NTFY = "https://ntfy.example.org/agents";
 
   nixpkgs.overlays = [ inputs.claude-code.overlays.default ];
   nixpkgs.config.allowUnfreePredicate = pkg: builtins.elem (lib.getName pkg) [ "claude-code" ];
+
   environment.systemPackages = [
     pkgs.claude-code
     pkgs.opencode
@@ -105,12 +101,14 @@ in
     # What is installed here, as in a shell.
     path = [ "/run/current-system/sw" ];
     serviceConfig = hardened // {
+      Type = "exec";
       ExecStart = "/opt/index/bin/index";
       DynamicUser = true;
       StateDirectory = "index";
       WorkingDirectory = "/var/lib/index";
       PrivateNetwork = true;
       RestrictAddressFamilies = [ "AF_UNIX" ];
+      IPAddressDeny = "any";
     };
   };
 
@@ -120,9 +118,10 @@ in
     wants = [ "network-online.target" ];
     after = [ "network-online.target" ];
     onFailure = [ "alert@%n.service" ];
-    environment = {
-      QUEUE = "a \"b\" \${c} ''d''";
-    };
+    # What fails again and again has failed.
+    startLimitIntervalSec = 300;
+    startLimitBurst = 5;
+    environment.QUEUE = "a \"b\" \${c} ''d''";
     # What is installed here, as in a shell.
     path = [ "/run/current-system/sw" ];
     serviceConfig =
@@ -131,6 +130,7 @@ in
         "ProcSubset"
       ]
       // {
+        Type = "exec";
         ExecStart = "/bin/sh -c \"exec review --queue \\\"$$QUEUE\\\" 100%%\"";
         User = "agent";
         StateDirectory = "review";
@@ -149,33 +149,29 @@ in
     wants = [ "network-online.target" ];
     after = [ "network-online.target" ];
     onFailure = [ "alert@%n.service" ];
+    # What fails again and again has failed.
+    startLimitIntervalSec = 300;
+    startLimitBurst = 5;
     # What is installed here, as in a shell.
     path = [ "/run/current-system/sw" ];
-    serviceConfig =
-      removeAttrs hardened [
-        "MemoryDenyWriteExecute"
-        "ProcSubset"
-        "ProtectProc"
-        "RestrictNamespaces"
-        "SystemCallFilter"
-      ]
-      // {
-        ExecStart = "/run/current-system/sw/bin/claude remote-control";
-        User = "agent";
-        StateDirectory = "steered";
-        WorkingDirectory = "/home/agent";
-        # An agent works in the home of whom it works for.
-        ProtectHome = false;
-        ReadWritePaths = [ "/home/agent" ];
-        # With any of these remote control is off, or somebody else pays.
-        UnsetEnvironment = [
-          "ANTHROPIC_API_KEY"
-          "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"
-          "DISABLE_TELEMETRY"
-        ];
-        Restart = "on-failure";
-        RestartSec = 5;
-      };
+    serviceConfig = removeAttrs hardened [ "MemoryDenyWriteExecute" ] // {
+      Type = "exec";
+      ExecStart = "/run/current-system/sw/bin/claude remote-control";
+      User = "agent";
+      StateDirectory = "steered";
+      WorkingDirectory = "/home/agent";
+      ProtectHome = "read-only";
+      # An agent works in the home of whom it works for.
+      ReadWritePaths = [ "/home/agent" ];
+      # With any of these remote control is off, or somebody else pays.
+      UnsetEnvironment = [
+        "ANTHROPIC_API_KEY"
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"
+        "DISABLE_TELEMETRY"
+      ];
+      Restart = "on-failure";
+      RestartSec = 5;
+    };
   };
 
   environment.etc."alloy/config.alloy".source = ./config.alloy;

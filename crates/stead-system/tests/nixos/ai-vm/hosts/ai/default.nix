@@ -36,19 +36,15 @@
   time.timeZone = "UTC";
   i18n.defaultLocale = "C.UTF-8";
 
-  users.users = {
-    ada = {
-      isNormalUser = true;
-      extraGroups = [ "wheel" ];
-      # What runs goes on when the last connection is gone.
-      linger = true;
-      openssh.authorizedKeys.keys = [
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFm9b5kVfA0pP0Zc8W2Xe1h3G6rJq9s4tUvWxYz0aBcD ada@laptop"
-      ];
-    };
+  users.users.ada = {
+    isNormalUser = true;
+    extraGroups = [ "wheel" ];
+    # What runs goes on when the last connection is gone.
+    linger = true;
+    openssh.authorizedKeys.keys = [
+      "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFm9b5kVfA0pP0Zc8W2Xe1h3G6rJq9s4tUvWxYz0aBcD ada@laptop"
+    ];
   };
-  # There are these users and no others, and none has a password.
-  users.mutableUsers = false;
   security.sudo.extraRules = [
     {
       users = [ "ada" ];
@@ -60,27 +56,21 @@
       ];
     }
   ];
-  home-manager.users = {
-    ada = {
-      imports = [ ../../users/ada.nix ];
-      home.stateVersion = "25.11";
-    };
+  home-manager.users.ada = {
+    imports = [ ../../users/ada.nix ];
+    home.stateVersion = "25.11";
   };
 
-  services.openssh = {
-    settings = {
-      AllowUsers = [ "ada" ];
-      MaxAuthTries = 3;
-    };
+  services.openssh.settings = {
+    AllowUsers = [ "ada" ];
+    MaxAuthTries = 3;
   };
 
-  networking.firewall = {
-    allowedTCPPorts = [
-      22
-      80
-      443
-    ];
-  };
+  networking.firewall.allowedTCPPorts = [
+    22
+    80
+    443
+  ];
 
   # `sops secrets/ai.yaml` opens them in an editor.
   sops = {
@@ -93,6 +83,7 @@
   };
 
   nixpkgs.overlays = [ inputs.claude-code.overlays.default ];
+
   environment.systemPackages = [ pkgs.claude-code ];
 
   services.code-server = {

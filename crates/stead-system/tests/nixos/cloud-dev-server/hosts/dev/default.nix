@@ -39,17 +39,15 @@ in
   time.timeZone = "Europe/Berlin";
   i18n.defaultLocale = "en_US.UTF-8";
 
-  users.users = {
-    ada = {
-      isNormalUser = true;
-      extraGroups = [ "wheel" ];
-      shell = pkgs.zsh;
-      # What runs goes on when the last connection is gone.
-      linger = true;
-      openssh.authorizedKeys.keys = [
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFm9b5kVfA0pP0Zc8W2Xe1h3G6rJq9s4tUvWxYz0aBcD ada@laptop"
-      ];
-    };
+  users.users.ada = {
+    isNormalUser = true;
+    extraGroups = [ "wheel" ];
+    shell = pkgs.zsh;
+    # What runs goes on when the last connection is gone.
+    linger = true;
+    openssh.authorizedKeys.keys = [
+      "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFm9b5kVfA0pP0Zc8W2Xe1h3G6rJq9s4tUvWxYz0aBcD ada@laptop"
+    ];
   };
   # There are these users and no others, and none has a password.
   users.mutableUsers = false;
@@ -64,19 +62,15 @@ in
       ];
     }
   ];
-  home-manager.users = {
-    ada = {
-      imports = [ ../../users/ada.nix ];
-      home.stateVersion = "25.11";
-    };
+  home-manager.users.ada = {
+    imports = [ ../../users/ada.nix ];
+    home.stateVersion = "25.11";
   };
   programs.zsh.enable = true;
 
-  services.openssh = {
-    settings = {
-      AllowUsers = [ "ada" ];
-      MaxAuthTries = 3;
-    };
+  services.openssh.settings = {
+    AllowUsers = [ "ada" ];
+    MaxAuthTries = 3;
   };
 
   networking.firewall = {
@@ -135,6 +129,7 @@ in
       message = "codex is to stay at 0.40.0, and nixpkgs has another one";
     }
   ];
+
   environment.systemPackages = [
     (pkgs.symlinkJoin {
       name = "claude-code";
@@ -150,9 +145,6 @@ in
       '';
     })
     pkgs.codex
-  ];
-
-  environment.systemPackages = [
     pkgs.cargo
     pkgs.clippy
     pkgs.fd
@@ -175,14 +167,12 @@ in
     after = [ "network-online.target" ];
     onFailure = [ "alert@%n.service" ];
     startAt = "*-*-* 03:30";
-    environment = {
-      RESTIC_REPOSITORY = "sftp:backup:/dev%%1";
-    };
+    environment.RESTIC_REPOSITORY = "sftp:backup:/dev%%1";
     # What is installed here, as in a shell.
     path = [ "/run/current-system/sw" ];
     serviceConfig = hardened // {
       Type = "oneshot";
-      ExecStart = "/run/current-system/sw/bin/restic --password-file /run/secrets/backup-password backup /home/ada";
+      ExecStart = "/bin/sh -c \"exec restic --password-file $$CREDENTIALS_DIRECTORY/backup-password backup ~\"";
       User = "ada";
       StateDirectory = "backup";
       WorkingDirectory = "/var/lib/backup";
@@ -190,6 +180,8 @@ in
       LoadCredential = [ "backup-password:/run/secrets/backup-password" ];
     };
   };
+  # What was missed while the host was off is made up for.
+  systemd.timers.backup.timerConfig.Persistent = true;
 
   systemd.services.remote = {
     description = "remote";
@@ -197,33 +189,29 @@ in
     wants = [ "network-online.target" ];
     after = [ "network-online.target" ];
     onFailure = [ "alert@%n.service" ];
+    # What fails again and again has failed.
+    startLimitIntervalSec = 300;
+    startLimitBurst = 5;
     # What is installed here, as in a shell.
     path = [ "/run/current-system/sw" ];
-    serviceConfig =
-      removeAttrs hardened [
-        "MemoryDenyWriteExecute"
-        "ProcSubset"
-        "ProtectProc"
-        "RestrictNamespaces"
-        "SystemCallFilter"
-      ]
-      // {
-        ExecStart = "/run/current-system/sw/bin/claude remote-control";
-        User = "ada";
-        StateDirectory = "remote";
-        WorkingDirectory = "/home/ada";
-        # An agent works in the home of whom it works for.
-        ProtectHome = false;
-        ReadWritePaths = [ "/home/ada" ];
-        # With any of these remote control is off, or somebody else pays.
-        UnsetEnvironment = [
-          "ANTHROPIC_API_KEY"
-          "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"
-          "DISABLE_TELEMETRY"
-        ];
-        Restart = "always";
-        RestartSec = 5;
-      };
+    serviceConfig = removeAttrs hardened [ "MemoryDenyWriteExecute" ] // {
+      Type = "exec";
+      ExecStart = "/run/current-system/sw/bin/claude remote-control";
+      User = "ada";
+      StateDirectory = "remote";
+      WorkingDirectory = "/home/ada";
+      ProtectHome = "read-only";
+      # An agent works in the home of whom it works for.
+      ReadWritePaths = [ "/home/ada" ];
+      # With any of these remote control is off, or somebody else pays.
+      UnsetEnvironment = [
+        "ANTHROPIC_API_KEY"
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"
+        "DISABLE_TELEMETRY"
+      ];
+      Restart = "always";
+      RestartSec = 5;
+    };
   };
 
   environment.etc."alloy/config.alloy".source = ./config.alloy;

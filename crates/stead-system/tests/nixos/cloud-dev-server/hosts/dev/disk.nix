@@ -4,66 +4,64 @@
 {
   imports = [ inputs.disko.nixosModules.disko ];
 
-  disko.devices = {
-    disk.main = {
-      type = "disk";
-      device = "/dev/vda";
-      content = {
-        type = "gpt";
-        partitions = {
-          # Where GRUB lies on a computer without UEFI.
-          bios = {
-            priority = 1;
-            size = "1M";
-            type = "EF02";
+  disko.devices.disk.main = {
+    type = "disk";
+    device = "/dev/vda";
+    content = {
+      type = "gpt";
+      partitions = {
+        # Where GRUB lies on a computer without UEFI.
+        bios = {
+          priority = 1;
+          size = "1M";
+          type = "EF02";
+        };
+        boot = {
+          priority = 2;
+          size = "512M";
+          type = "EF00";
+          content = {
+            type = "filesystem";
+            format = "vfat";
+            mountpoint = "/boot";
+            mountOptions = [ "umask=0077" ];
           };
-          boot = {
-            priority = 2;
-            size = "512M";
-            type = "EF00";
-            content = {
-              type = "filesystem";
-              format = "vfat";
-              mountpoint = "/boot";
-              mountOptions = [ "umask=0077" ];
-            };
+        };
+        swap = {
+          priority = 3;
+          size = "4G";
+          content = {
+            type = "swap";
+            discardPolicy = "both";
           };
-          swap = {
-            priority = 3;
-            size = "4G";
-            content = {
-              type = "swap";
-              discardPolicy = "both";
-            };
-          };
-          # The last, so that it can grow.
-          root = {
-            size = "100%";
-            content = {
-              type = "btrfs";
-              extraArgs = [ "-f" ];
-              subvolumes = {
-                "/root" = {
-                  mountpoint = "/";
-                  mountOptions = [
-                    "compress=zstd"
-                    "noatime"
-                  ];
-                };
-                "/home" = {
-                  mountpoint = "/home";
-                  mountOptions = [
-                    "compress=zstd"
-                    "noatime"
-                  ];
-                };
-                "/nix" = {
-                  mountpoint = "/nix";
-                  mountOptions = [
-                    "compress=zstd"
-                    "noatime"
-                  ];
-                };
+        };
+        # The last, so that it can grow.
+        root = {
+          size = "100%";
+          content = {
+            type = "btrfs";
+            extraArgs = [ "-f" ];
+            subvolumes = {
+              "/root" = {
+                mountpoint = "/";
+                mountOptions = [
+                  "compress=zstd"
+                  "noatime"
+                ];
+              };
+              "/home" = {
+                mountpoint = "/home";
+                mountOptions = [
+                  "compress=zstd"
+                  "noatime"
+                ];
+              };
+              "/nix" = {
+                mountpoint = "/nix";
+                mountOptions = [
+                  "compress=zstd"
+                  "noatime"
+                ];
               };
             };
           };

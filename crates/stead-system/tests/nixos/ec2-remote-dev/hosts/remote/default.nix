@@ -69,12 +69,10 @@
 
   nixpkgs.overlays = [ inputs.claude-code.overlays.default ];
   nixpkgs.config.allowUnfreePredicate = pkg: builtins.elem (lib.getName pkg) [ "claude-code" ];
+
   environment.systemPackages = [
     pkgs.claude-code
     pkgs.gemini-cli
-  ];
-
-  environment.systemPackages = [
     pkgs.delve
     pkgs.go
     pkgs.golangci-lint

@@ -17,6 +17,7 @@
     ../../modules/ssh.nix
     ../../modules/tailscale.nix
     ../../modules/updates-security.nix
+    ../../roles/desktop-xfce.nix
     ../../roles/docker.nix
     ../../roles/k3s.nix
     ../../roles/vllm.nix
@@ -27,18 +28,17 @@
   time.timeZone = "UTC";
   i18n.defaultLocale = "C.UTF-8";
 
-  users.users = {
-    ada = {
-      isNormalUser = true;
-      extraGroups = [ "wheel" ];
-      shell = pkgs.zsh;
-      openssh.authorizedKeys.keys = [
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFm9b5kVfA0pP0Zc8W2Xe1h3G6rJq9s4tUvWxYz0aBcD ada@laptop"
-      ];
-    };
+  # Its own release too.
+  systemd.services.nixos-upgrade.preStart = "nix flake update nixpkgs-unstable --flake /etc/nixos";
+
+  users.users.ada = {
+    isNormalUser = true;
+    extraGroups = [ "wheel" ];
+    shell = pkgs.zsh;
+    openssh.authorizedKeys.keys = [
+      "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFm9b5kVfA0pP0Zc8W2Xe1h3G6rJq9s4tUvWxYz0aBcD ada@laptop"
+    ];
   };
-  # There are these users and no others, and none has a password.
-  users.mutableUsers = false;
   security.sudo.extraRules = [
     {
       users = [ "ada" ];
@@ -50,11 +50,9 @@
       ];
     }
   ];
-  home-manager.users = {
-    ada = {
-      imports = [ ../../users/ada.nix ];
-      home.stateVersion = "25.11";
-    };
+  home-manager.users.ada = {
+    imports = [ ../../users/ada.nix ];
+    home.stateVersion = "25.11";
   };
   programs.zsh.enable = true;
 
@@ -76,12 +74,10 @@
     allowedUDPPorts = [ 41641 ];
   };
 
-  services.tailscale = {
-    extraUpFlags = [
-      "--accept-dns=false"
-      "--login-server=https://headscale.example.org"
-    ];
-  };
+  services.tailscale.extraUpFlags = [
+    "--accept-dns=false"
+    "--login-server=https://headscale.example.org"
+  ];
 
   systemd.services.vllm.environment = {
     HOST = "0.0.0.0";

@@ -24,18 +24,16 @@
   time.timeZone = "UTC";
   i18n.defaultLocale = "C.UTF-8";
 
-  users.users = {
-    ada = {
-      isNormalUser = true;
-      extraGroups = [
-        "incus-admin"
-        "libvirtd"
-        "wheel"
-      ];
-      openssh.authorizedKeys.keys = [
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFm9b5kVfA0pP0Zc8W2Xe1h3G6rJq9s4tUvWxYz0aBcD ada@laptop"
-      ];
-    };
+  users.users.ada = {
+    isNormalUser = true;
+    extraGroups = [
+      "incus-admin"
+      "libvirtd"
+      "wheel"
+    ];
+    openssh.authorizedKeys.keys = [
+      "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFm9b5kVfA0pP0Zc8W2Xe1h3G6rJq9s4tUvWxYz0aBcD ada@laptop"
+    ];
   };
   # There are these users and no others, and none has a password.
   users.mutableUsers = false;
@@ -50,11 +48,9 @@
       ];
     }
   ];
-  home-manager.users = {
-    ada = {
-      imports = [ ../../users/ada-metal.nix ];
-      home.stateVersion = "25.11";
-    };
+  home-manager.users.ada = {
+    imports = [ ../../users/ada-metal.nix ];
+    home.stateVersion = "25.11";
   };
 
   services.openssh = {
@@ -92,9 +88,7 @@
   sops = {
     defaultSopsFile = ../../secrets/metal.yaml;
     age.sshKeyPaths = [ "/nix/persist/etc/ssh/ssh_host_ed25519_key" ];
-    secrets = {
-      wg = { };
-    };
+    secrets.wg = { };
   };
 
   # The release whose defaults for data this host began with. It stays when the release goes on.
