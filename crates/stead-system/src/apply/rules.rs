@@ -36,7 +36,7 @@ struct Change {
 
 /// Brings all files that are units, or all that are not, and their links.
 pub(super) fn bring(pass: &mut Pass, units: bool) -> Changed {
-    let mut changed = Changed::default();
+    let mut done = Changed::default();
     let changes = differing(pass, units);
     let mut groups: BTreeMap<usize, Vec<Change>> = BTreeMap::new();
     let rules: Vec<Rule> = pass.desired.rules.iter().chain(&pass.record.rules).cloned().collect();
@@ -68,13 +68,13 @@ pub(super) fn bring(pass: &mut Pass, units: bool) -> Changed {
                 if change.to.is_none() {
                     pass.record.files.remove(&change.path);
                 }
-                changed.files.insert(change.path, change.from);
+                done.files.insert(change.path, change.from);
             }
-            changed.rules.push(rule.clone());
+            done.rules.push(rule.clone());
         }
     }
-    links(pass, units, &mut changed);
-    changed
+    links(pass, units, &mut done);
+    done
 }
 
 /// All that should be changed.
