@@ -50,7 +50,7 @@ pub(super) fn render(whole: &Whole, inside: &[&str], to: &mut Desired) {
          ct state established,related accept\n        \
          ct state invalid drop\n        \
          iifname \"lo\" accept\n        \
-         meta l4proto { icmp, ipv6-icmp } accept\n        \
+         meta l4proto { icmp, icmpv6 } accept\n        \
          udp sport 67 udp dport 68 accept\n        \
          udp sport 547 udp dport 546 accept\n",
     );
