@@ -66,7 +66,10 @@ impl Guest {
         qemu.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
         qemu.arg("-serial").arg(format!("file:{}", path("console").display()));
         qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs);
-        qemu.args(["-append", "console=ttyS0 panic=-1 quiet nokaslr mitigations=off cryptomgr.notests"]);
+        qemu.args([
+            "-append",
+            "console=ttyS0 panic=-1 quiet nokaslr mitigations=off cryptomgr.notests",
+        ]);
         qemu.args(["-device", "virtio-serial-pci", "-device", "virtio-rng-pci"]);
         let fd = line.as_raw_fd();
         qemu.args(["-chardev", &format!("socket,id=line,fd={fd},server=on,wait=off")]);

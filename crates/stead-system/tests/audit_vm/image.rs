@@ -117,7 +117,9 @@ fn modules(folder: &Path) -> BTreeMap<String, PathBuf> {
 
 /// A module and what it needs, what is needed first.
 fn with_needs(name: &str, all: &BTreeMap<String, PathBuf>, list: &mut Vec<String>) {
-    let Some(path) = all.get(name).filter(|_| !list.iter().any(|known| known == name)) else { return };
+    let Some(path) = all.get(name).filter(|_| !list.iter().any(|known| known == name)) else {
+        return;
+    };
     let bytes = fs::read(path).unwrap();
     let mark = b"\0depends=";
     if let Some(at) = bytes.windows(mark.len()).position(|window| window == mark) {

@@ -55,7 +55,8 @@ const TRIED: [u16; 14] =
     [1, 21, 23, 25, 80, 111, 445, 3306, 5432, 6379, 8080, 31_337, 60_500, 65_535];
 /// How interfaces begin that lead to containers and guests of the machine's own.
 const INSIDE: [&str; 12] = [
-    "veth", "docker", "br-", "podman", "cni", "flannel", "incusbr", "lxdbr", "virbr", "vmbr", "tap", "vnet",
+    "veth", "docker", "br-", "podman", "cni", "flannel", "incusbr", "lxdbr", "virbr", "vmbr",
+    "tap", "vnet",
 ];
 /// Ports at which a machine hears what address it is given; rules let in what comes from the server's port.
 const DHCP: [u16; 2] = [68, 546];

@@ -33,7 +33,9 @@ pub fn units(whole: &Whole) -> Vec<(&'static str, &'static [&'static str])> {
             "container-host" if system.containers.engine == "docker" => {
                 all.push(("Docker", &["docker.service", "docker.socket"]));
             }
-            "llm" if system.llm.server == "vllm" => all.push(("vLLM", &["vllm.service", "stead-vllm.service"])),
+            "llm" if system.llm.server == "vllm" => {
+                all.push(("vLLM", &["vllm.service", "stead-vllm.service"]))
+            }
             "llm" => all.push(("Ollama", &["ollama.service", "stead-ollama.service"])),
             "code-server" => {
                 all.push(("code-server", &["code-server.service", "stead-code-server.service"]));
