@@ -36,7 +36,7 @@ pub fn settings(text: &str) -> Sshd {
 }
 
 /// Settings within `Match` in a file and those that it includes.
-fn matches(place: &Place, path: &str, deep: usize) -> Seen<Vec<(String, String, String)>> {
+pub fn matches(place: &Place, path: &str, deep: usize) -> Seen<Vec<(String, String, String)>> {
     let text = place.read_or_none(path)?;
     let mut found = Vec::new();
     let mut of: Option<String> = None;
