@@ -2,7 +2,7 @@
 
 mod nixos_support;
 
-use nixos_support::{CASES, flake, folder};
+use nixos_support::{CASES, flake, flakes, folder};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
@@ -74,8 +74,8 @@ fn rendering_again_gives_the_same() {
 
 #[test]
 fn every_file_of_nix_is_as_nixfmt_leaves_it_and_parses() {
-    for name in CASES {
-        for (path, file) in &flake(name) {
+    for (name, tree) in flakes() {
+        for (path, file) in &tree {
             if path.extension().is_none_or(|end| end != "nix") {
                 continue;
             }
@@ -115,9 +115,8 @@ fn nix_itself_parses_every_file_where_it_is_installed() {
         println!("skipped: there is no nix-instantiate");
         return;
     }
-    for name in CASES {
+    for (name, tree) in flakes() {
         let folder = tempfile::tempdir().unwrap();
-        let tree = flake(name);
         stead_system::nixos::write(&tree, folder.path()).unwrap();
         let files = tree.keys().filter(|path| path.extension().is_some_and(|end| end == "nix"));
         let out = nix().arg("--parse").args(files).current_dir(folder.path()).output().unwrap();

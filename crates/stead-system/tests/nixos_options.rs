@@ -3,7 +3,7 @@
 mod nixos_support;
 
 use nixos_support::options::{Found, Literal, Options, data, json, refuse};
-use nixos_support::{CASES, flake};
+use nixos_support::{CASES, flake, flakes};
 use rnix::ast::{self, AttrpathValue, Expr, HasEntry};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -147,8 +147,8 @@ fn every_option_exists_and_takes_what_it_is_given() {
     }
     home.add(&json(&data, "home-manager-options-25.11"));
     let (mut wrong, mut count) = (String::new(), 0);
-    for name in CASES {
-        for (path, file) in flake(name) {
+    for (name, tree) in flakes() {
+        for (path, file) in &tree {
             let place = format!("{name}: {}", path.display());
             let is_nix = path.extension().is_some_and(|end| end == "nix");
             let is_config = ["flake.nix", "modules/hardened.nix"]
@@ -209,8 +209,8 @@ fn every_package_exists() {
     let Some(data) = data() else { return };
     let known = known_packages(&data);
     let mut missing = BTreeMap::new();
-    for name in CASES {
-        for (path, file) in flake(name) {
+    for (name, tree) in flakes() {
+        for (path, file) in &tree {
             for (at, _) in file.text.match_indices("pkgs.") {
                 let before = file.text[..at].chars().next_back();
                 if before.is_some_and(|c| c.is_alphanumeric() || c == '.' || c == '/') {
@@ -220,7 +220,7 @@ fn every_package_exists() {
                 let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c));
                 let package = &rest[..end.unwrap_or(rest.len())];
                 if !known.contains(package) {
-                    missing.insert(package.to_owned(), path.clone());
+                    missing.insert(package.to_owned(), (name.clone(), path.clone()));
                 }
             }
         }
@@ -262,8 +262,8 @@ fn every_text_that_is_kept_is_in_one_of_the_five() {
 
 #[test]
 fn nothing_is_said_twice_in_a_file() {
-    for name in CASES {
-        for (path, file) in flake(name) {
+    for (name, tree) in flakes() {
+        for (path, file) in &tree {
             if path.extension().is_none_or(|end| end != "nix") {
                 continue;
             }

@@ -2,7 +2,7 @@
 
 mod nixos_support;
 
-use nixos_support::{CASES, flake};
+use nixos_support::flakes;
 use rnix::ast::{self, Expr, HasEntry};
 use rowan::ast::AstNode as _;
 use std::collections::BTreeMap;
@@ -80,8 +80,7 @@ fn systemd_finds_peoples_units_safe() {
         return;
     }
     let mut count = 0;
-    for name in CASES {
-        let tree = flake(name);
+    for (name, tree) in flakes() {
         let Some(file) = tree.get(Path::new("modules/hardened.nix")) else { continue };
         let hardened = rnix::Root::parse(&file.text).ok().unwrap().expr().unwrap();
         let hardened = config(&hardened, &Config::new());
@@ -131,9 +130,9 @@ fn every_script_is_shell() {
     } else {
         Vec::new()
     };
-    for name in CASES {
+    for (name, tree) in flakes() {
         for (path, file) in
-            flake(name).iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "nix"))
+            tree.iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "nix"))
         {
             for key in ["script", "text", "preStart", "postBuild"] {
                 for script in said(&file.text, key) {
@@ -155,9 +154,9 @@ fn the_kernel_takes_every_table_of_rules() {
     if !there("nft") {
         return;
     }
-    for name in CASES {
+    for (name, tree) in flakes() {
         for (path, file) in
-            flake(name).iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "nix"))
+            tree.iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "nix"))
         {
             for content in said(&file.text, "content") {
                 let Expr::Str(content) = content else { continue };

@@ -99,7 +99,7 @@ fn a_user_who_differs_between_hosts_has_a_file_for_each() {
     let tree = flake("microvm-host");
     assert!(tree.contains_key(Path::new("users/ada.nix")));
     let host = &tree[Path::new("hosts/metal/default.nix")].text;
-    assert!(host.contains("../../users/ada-metal.nix"), "{host}");
+    assert!(host.contains("../../users/ada+metal.nix"), "{host}");
 }
 
 #[test]

@@ -42,11 +42,11 @@ pub(super) fn render(
             }
             needs.parts.insert("modules/home.nix");
             let text = home(whole, name, user, &claude, needs);
-            // A user is the same on all hosts, or else has a file for each that differs.
+            // A user is the same on all hosts, or else has a file for each that differs: no name has a `+`.
             let shared = format!("users/{name}.nix");
             let taken = tree.get(Path::new(&shared)).map(|file| file.text.clone());
             let place = match taken {
-                Some(other) if other != text => format!("users/{name}-{}.nix", whole.hostname()),
+                Some(other) if other != text => format!("users/{name}+{}.nix", whole.hostname()),
                 _ => shared,
             };
             tree.insert(place.clone().into(), File::new(text));

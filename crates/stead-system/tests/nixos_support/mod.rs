@@ -19,15 +19,18 @@ pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nixos")
 }
 
-/// The machines of a declaration.
+/// The machines of a declaration that have a system, whatever it is rendered to otherwise.
 pub fn wholes(name: &str) -> Vec<Whole> {
-    let path = folder().join(format!("{name}.toml"));
+    read(folder().join(format!("{name}.toml")))
+}
+
+fn read(path: PathBuf) -> Vec<Whole> {
     let text = fs::read_to_string(&path).unwrap();
     let context = Context {
         path,
         folder: "/stead".into(),
         home: Some("/home/ada".into()),
-        engines: vec!["sandbox"],
+        engines: vec!["sandbox", "qemu", "host", "ssh"],
         host: None,
     };
     let checked = stead_file::read(&text, &context).unwrap_or_else(|report| panic!("{report:?}"));
@@ -38,6 +41,32 @@ pub fn wholes(name: &str) -> Vec<Whole> {
         Some(Whole { machine: machine.clone(), name, system })
     });
     systems.collect()
+}
+
+/// Every flake there is to look at: the declarations here, and the examples as NixOS.
+pub fn flakes() -> Vec<(String, Tree)> {
+    let mut all: Vec<(String, Tree)> =
+        CASES.iter().map(|name| ((*name).into(), flake(name))).collect();
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    for folder in fs::read_dir(examples).unwrap() {
+        let path = folder.unwrap().path().join("stead.toml");
+        let wholes = if path.is_file() { read(path.clone()) } else { Vec::new() };
+        if wholes.is_empty() {
+            continue;
+        }
+        let mut options = Options { name: "example".into(), ..Options::default() };
+        for whole in &wholes {
+            let modules = whole.system.nixos.modules.iter();
+            options.modules.extend(modules.map(|path| (path.clone(), "{ }\n".into())));
+            options.claude.extend(
+                whole.system.agents.claude_home.clone().map(|home| (home, BTreeMap::new())),
+            );
+        }
+        let tree =
+            nixos::render(&wholes, &options).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        all.push((path.display().to_string(), tree));
+    }
+    all
 }
 
 /// What the declarations name, as one who has read it hands it in.

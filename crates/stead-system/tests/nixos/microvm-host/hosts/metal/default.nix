@@ -49,7 +49,7 @@
     }
   ];
   home-manager.users.ada = {
-    imports = [ ../../users/ada-metal.nix ];
+    imports = [ ../../users/ada+metal.nix ];
     home.stateVersion = "25.11";
   };
 
