@@ -226,6 +226,8 @@ fn links(pass: &mut Pass, units: bool, changed: &mut Changed) {
             wrong.push((path.clone(), Some(target.clone()), is));
         }
     }
+    // Where a file has taken a link's place, there is no link to remove.
+    pass.record.links.retain(|path, _| !pass.desired.files.contains_key(path));
     let known: Vec<_> = pass.record.links.iter().filter(|(path, _)| of_kind(path)).collect();
     for (path, before) in known {
         if !wanted.contains_key(path) {
