@@ -7,7 +7,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use stead_file::declared::{
-    Metadata, Overlay, OverlayKind, Service, ServiceKind, Sudo, System, Transport, User,
+    GitIdentity, Metadata, Overlay, OverlayKind, Service, ServiceKind, Sudo, System, Transport,
+    User,
 };
 use stead_system::apply::{self, Input, Options};
 use stead_system::debian::{Act, Desired, parity, render, user_data, user_data_with};
@@ -493,6 +494,32 @@ fn what_was_there_before_is_there_again_when_nothing_is_declared() {
     assert_eq!(folder.apply(&desired, false).0.changed, 1);
     folder.apply(&Desired::default(), false);
     assert_eq!(folder.all(), before);
+}
+
+#[test]
+fn a_link_becomes_a_file_and_a_link_again() {
+    let folder = Folder::new();
+    let path = folder.0.path().join("usr/local/bin/claude");
+    let mut system = full();
+    for named in [false, true, true, false, true] {
+        system.agents.git.clear();
+        if named {
+            let name = "Claude's \"own\"".to_owned();
+            let who = GitIdentity { name, email: "claude@example.org".into() };
+            system.agents.git.insert("claude".into(), who);
+        }
+        let (summary, said) = folder.apply(&render(&whole(system.clone())), false);
+        // Nobody has given the secrets.
+        assert_eq!(summary.failed, 3, "{said}");
+        assert_eq!(path.is_symlink(), !named, "{said}");
+        if named {
+            let text = std::fs::read_to_string(&path).unwrap();
+            has(
+                &text,
+                "export GIT_AUTHOR_NAME='Claude'\\''s \"own\"' GIT_AUTHOR_EMAIL='claude@example.org'",
+            );
+        }
+    }
 }
 
 #[test]
