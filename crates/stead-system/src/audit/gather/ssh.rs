@@ -13,7 +13,8 @@ pub fn effective(place: &Place, whole: &Whole) -> Seen<Sshd> {
     if !whole.system.ssh.enable {
         return Err("no ssh server is declared".into());
     }
-    let out = program::run("sshd", &["-T", "-C", "user=root,host=far.invalid,addr=198.51.100.7"])?;
+    let out =
+        program::run(place, "sshd", &["-T", "-C", "user=root,host=far.invalid,addr=198.51.100.7"])?;
     let mut sshd = settings(&String::from_utf8_lossy(&out));
     sshd.matches = matches(place, "/etc/ssh/sshd_config", 0)?;
     Ok(sshd)

@@ -27,7 +27,9 @@ fn a_program_that_hangs_prints_without_end_or_is_not_there_makes_unknown() {
     // What it leaves behind is not waited for.
     assert_eq!(run("sleep 600 & echo $! >&2; echo out", 60_000).unwrap(), b"out\n");
     assert!(
-        program::run("no-such-program", &[]).unwrap_err().contains("there is no no-such-program")
+        program::run(&Place::here(), "no-such-program", &[])
+            .unwrap_err()
+            .contains("there is no no-such-program")
     );
 }
 
