@@ -10,12 +10,14 @@ use std::path::Path;
 const FILE: &str = r#"
 [machines.box]
 system = "dev"
+egress = "none"
 
 [systems.dev]
 timezone = "Europe/Berlin"
 updates = "off"
 audit_log = false
 ssh = { enable = false }
+disk = { grow = false }
 secrets = ["token"]
 
 [systems.dev.users.ada]
