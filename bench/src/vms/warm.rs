@@ -2,17 +2,19 @@
 
 use super::{Bench, Metric};
 use crate::error::Result;
+use crate::peers::run;
 use crate::report::Page;
 use crate::sample::Sample;
 use serde_json::json;
+use std::time::Instant;
 
 pub(super) const METRIC: Metric = Metric {
     page: Page {
         key: "vm-warm",
         title: "Warm start",
-        how: "Two machines that are there and stopped, one of them with `warm = true`, of each kind of guest: from the \
-              request to start until `stead exec MACHINE -- true` has ended. They take turns; the first start of each, \
-              which makes the memory, is not counted.",
+        how: "New machines of each kind of guest, in turns with `warm = true` and without: from the request to make one and \
+              have it run until `stead exec MACHINE -- true` has ended. The first of each is not counted: it makes the memory \
+              that the others go on from. Each is removed afterwards, untimed.",
         ratios: &[],
     },
     measure,
@@ -20,24 +22,23 @@ pub(super) const METRIC: Metric = Metric {
 
 fn measure(bench: &mut Bench) -> Result<()> {
     let ground = bench.ground;
-    let (cold, warm) = (json!({}), json!({ "warm": true }));
+    let turns = [("cold", json!({})), ("warm", json!({ "warm": true }))];
     for kind in ["light", "full"] {
         let light = kind == "light";
-        let names = [format!("{kind}-cold"), format!("{kind}-warm")];
-        for (name, qemu) in names.iter().zip([&cold, &warm]) {
-            if light {
-                ground.light(name, qemu, &json!({}))?;
-            } else {
-                ground.full(name, qemu)?;
-            }
-            ground.tell(name, "down")?;
-        }
         let mut samples = [Sample::default(), Sample::default()];
         let rounds = if light { bench.scale.boots } else { bench.scale.full_boots };
         for round in 0..=rounds {
-            for (name, sample) in names.iter().zip(&mut samples) {
-                let time = ground.start(name)?;
-                ground.tell(name, "down")?;
+            for ((turn, qemu), sample) in turns.iter().zip(&mut samples) {
+                let name = format!("{kind}-{turn}-{round}");
+                let start = Instant::now();
+                if light {
+                    ground.light(&name, qemu, &json!({}))?;
+                } else {
+                    ground.full(&name, qemu)?;
+                }
+                run(ground.inner.stead(&["exec", &name, "--", "true"]))?;
+                let time = start.elapsed();
+                ground.inner.destroy(&[name])?;
                 if round > 0 {
                     sample.push(time);
                 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 stead-system apply [--check] [--root DIR] < {\"desired\": ..., \"secrets\": {...}}
     brings this machine to what is declared; a JSON line for each change
-stead-system audit [--fix] [--plain] < a system as one machine has it, as JSON
+stead-system audit [--fix] [--plain] [--patience SECONDS] < a system as one machine has it, as JSON
     says whether this machine is as declared, and mends what needs no apply; exits with 3 if it is not
 ";
 

@@ -20,6 +20,7 @@ use evidence::Evidence;
 use gather::Place;
 use std::io::{Read, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// A declaration is not larger.
 const LARGE: u64 = 16 << 20;
@@ -30,27 +31,33 @@ pub fn judge(whole: &Whole, evidence: &Evidence) -> Report {
     Report::new(&whole.machine, &whole.name, findings)
 }
 
-/// `stead-system audit [--fix] [--plain]`: reads a [`Whole`] from its input, looks at the machine that it runs on, and prints
+/// `stead-system audit [--fix] [--plain] [--patience SECONDS]`: reads a [`Whole`] from its input, looks at the machine that it runs on, and prints
 /// a [`Report`].
 ///
 /// Exits with 3 if anything failed, 1 if it could not be done, 2 if it was misused.
 pub fn program(arguments: &[String]) -> ExitCode {
-    let (mut fix, mut plain) = (false, false);
-    for argument in arguments {
+    let (mut fix, mut plain, mut place) = (false, false, Place::here());
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
         match argument.as_str() {
             "--fix" => fix = true,
             "--plain" => plain = true,
+            "--patience" => {
+                let Some(seconds) = rest.next().and_then(|text| text.parse().ok()) else {
+                    eprintln!("--patience wants a number of seconds");
+                    return ExitCode::from(2);
+                };
+                place.patience = Duration::from_secs(seconds);
+            }
             other => {
-                eprintln!(
-                    "`{}` is no option of audit: there are --fix and --plain",
-                    clean::clean(other)
-                );
+                let other = clean::clean(other);
+                eprintln!("`{other}` is no option of audit: there are --fix, --plain, --patience");
                 return ExitCode::from(2);
             }
         }
     }
     let done = read().and_then(|whole| {
-        let report = audit(&whole, fix);
+        let report = audit(&place, &whole, fix);
         let text = if plain {
             report.plain(100, false, true)
         } else {
@@ -71,14 +78,13 @@ pub fn program(arguments: &[String]) -> ExitCode {
 }
 
 /// Audits this machine; mends first what failed, if that is asked for.
-pub fn audit(whole: &Whole, fix: bool) -> Report {
-    let place = Place::here();
-    let report = judge(whole, &gather::gather(&place, whole));
+pub fn audit(place: &Place, whole: &Whole, fix: bool) -> Report {
+    let report = judge(whole, &gather::gather(place, whole));
     if !fix || report.findings.iter().all(|finding| finding.mends.is_empty()) {
         return report;
     }
     let mended = mend::mend(&report);
-    let after = judge(whole, &gather::gather(&place, whole));
+    let after = judge(whole, &gather::gather(place, whole));
     Report { mended, ..after }
 }
 

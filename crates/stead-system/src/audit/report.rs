@@ -1,6 +1,8 @@
 //! What an audit says.
 
 mod plain;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;

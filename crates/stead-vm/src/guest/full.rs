@@ -30,13 +30,26 @@ Delegate=yes
 WantedBy=sysinit.target
 ";
 
+/// What an image does to have keys whatever starts it, RSA's among them: the agent has made those that are needed.
+const KEYS: &str = "\
+[Service]
+ExecStartPre=
+ExecStartPre=/usr/bin/env sh -c 'until ls /etc/ssh/ssh_host_*_key.pub >/dev/null 2>&1; do sleep 0.1; done'
+ExecStartPre=/usr/sbin/sshd -t
+";
+
 /// Puts it where systemd finds it at its start.
 pub fn put_unit() -> Result<()> {
     let wants = format!("{UNITS}/sysinit.target.wants");
     std::fs::create_dir_all(&wants).tried(|| &wants)?;
     let unit = format!("{UNITS}/{NAME}");
     std::fs::write(&unit, UNIT).tried(|| &unit)?;
-    symlink(&unit, format!("{wants}/{NAME}")).tried(|| &wants)
+    symlink(&unit, format!("{wants}/{NAME}")).tried(|| &wants)?;
+    let folder = format!("{UNITS}/ssh.service.d");
+    std::fs::create_dir_all(&folder).tried(|| &folder)?;
+    // By its name after the image's own.
+    let file = format!("{folder}/stead.conf");
+    std::fs::write(&file, KEYS).tried(|| &file)
 }
 
 /// Has those who read the machine's keys when they began read them again.

@@ -12,8 +12,15 @@ pub fn make() {
                 && name.as_encoded_bytes().ends_with(b"_key")
         })
     });
-    if !has && Path::new("/usr/sbin/sshd").exists() {
-        let made = Command::new("/usr/bin/ssh-keygen").arg("-A").stdout(Stdio::null()).status();
+    if has || !Path::new("/usr/sbin/sshd").exists() {
+        return;
+    }
+    // Not RSA: its primes take an emulated processor longer than all the rest of a start, and every client knows these.
+    for kind in ["ed25519", "ecdsa"] {
+        let file = format!("/etc/ssh/ssh_host_{kind}_key");
+        let mut command = Command::new("/usr/bin/ssh-keygen");
+        command.args(["-q", "-N", "", "-t", kind, "-f", &file]);
+        let made = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
         if !made.is_ok_and(|status| status.success()) {
             super::say("the machine's ssh keys could not be made");
         }

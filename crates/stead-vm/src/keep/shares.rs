@@ -63,7 +63,16 @@ pub fn serve(vm: &Vm) -> io::Result<Vec<Serving>> {
             .arg("--shared-dir")
             .arg(&share.path)
             // The sandbox that this runs in sees no more than it is to see.
-            .args(["--sandbox", "none", "--cache", "auto", "--xattr", "--log-level", "error"])
+            .args([
+                "--sandbox",
+                "none",
+                "--cache",
+                "auto",
+                "--xattr",
+                "--killpriv-v2",
+                "--log-level",
+                "error",
+            ])
             // By handles it would open files only with a capability that reaches all of this host's.
             .arg("--inode-file-handles=never")
             .stdin(Stdio::null())

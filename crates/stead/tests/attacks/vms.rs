@@ -255,6 +255,10 @@ fn hold(served: Served) {
             }) || !rw.join(name).exists()
         );
     }
+    // Whoever writes to such a program takes that away from it.
+    world.sh_ok("a", "cd /mnt/host-rw/work; chmod 4777 id; setpriv --reuid=65534 --clear-groups sh -c 'echo x >> id'");
+    let mode = std::fs::metadata(rw.join("id")).unwrap().mode();
+    assert_eq!(mode & 0o7777, 0o777, "{mode:o}");
     let owner = std::fs::metadata(&rw).unwrap().uid();
     assert_eq!(
         std::fs::metadata(rw.join("id")).unwrap().uid(),

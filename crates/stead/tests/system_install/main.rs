@@ -109,7 +109,12 @@ fn the_real_nixos_anywhere_installs_and_each_of_its_stages_fails_once() {
         let target = Target::new(fail);
         let mut command = world.stead_command();
         command.args(["system", "install", "dev", "root@127.0.0.1", "--yes"]);
-        command.args(["--port", &target.port.to_string(), "--port-after", &target.port.to_string()]);
+        command.args([
+            "--port",
+            &target.port.to_string(),
+            "--port-after",
+            &target.port.to_string(),
+        ]);
         command.arg("--identity").arg(target.key());
         command.env("STEAD_NIXOS_ANYWHERE", &real).env("PATH", target.path_here());
         let said = common::said(&command.output().unwrap());

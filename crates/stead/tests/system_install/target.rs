@@ -27,7 +27,9 @@ impl Target {
             fs::create_dir(at.join(sub)).unwrap();
         }
         for key in ["host", "user"] {
-            run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(at.join(key)));
+            run(Command::new("ssh-keygen")
+                .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+                .arg(at.join(key)));
         }
         fs::write(at.join("os-release"), "ID=debian\n").unwrap();
         run(Command::new("mkfifo").arg(at.join("events")));
@@ -73,7 +75,8 @@ impl Target {
             for line in BufReader::new(events.unwrap()).lines() {
                 match line.unwrap().as_str() {
                     "kexec" => {
-                        fs::write(at.join("os-release"), "ID=nixos\nVARIANT_ID=installer\n").unwrap();
+                        fs::write(at.join("os-release"), "ID=nixos\nVARIANT_ID=installer\n")
+                            .unwrap();
                         drop(sshd);
                         // Somebody has seen that it is away.
                         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
@@ -107,7 +110,12 @@ impl Target {
 impl Drop for Target {
     fn drop(&mut self) {
         if let Some(watcher) = self.watcher.take() {
-            let mut events = fs::OpenOptions::new().write(true).open(self.folder.path().join("events")).unwrap();
+            // For both, since nobody reads once it is away.
+            let events = fs::OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open(self.folder.path().join("events"));
+            let mut events = events.unwrap();
             let _ = std::io::Write::write_all(&mut events, b"end\n");
             let _ = watcher.join();
         }
@@ -125,7 +133,9 @@ impl Sshd {
         let child = Command::new("nsenter")
             .args(["-m", "-t", &namespace.to_string(), "--", SSHD, "-D", "-e", "-f"])
             .arg(at.join("sshd_config"))
-            .stderr(fs::OpenOptions::new().create(true).append(true).open(at.join("sshd.log")).unwrap())
+            .stderr(
+                fs::OpenOptions::new().create(true).append(true).open(at.join("sshd.log")).unwrap(),
+            )
             .process_group(0)
             .spawn()
             .unwrap();
@@ -160,13 +170,23 @@ fn programs(at: &Path, fail: &str) {
     fs::create_dir(&kexec).unwrap();
     write(
         kexec.join("run"),
-        format!("{}\necho kexec >>{t}/log\necho 'machine will boot into nixos'\necho kexec >{t}/events", ends("kexec")),
+        format!(
+            "{}\necho kexec >>{t}/log\necho 'machine will boot into nixos'\necho kexec >{t}/events",
+            ends("kexec")
+        ),
     );
-    run(Command::new("tar").arg("-C").arg(at).args(["-czf"]).arg(at.join("kexec.tar.gz")).arg("kexec"));
+    run(Command::new("tar")
+        .arg("-C")
+        .arg(at)
+        .args(["-czf"])
+        .arg(at.join("kexec.tar.gz"))
+        .arg("kexec"));
     let download = |name: &str| {
         write(
             at.join("bin").join(name),
-            format!("case \"$*\" in *nixos-kexec-installer-noninteractive-*.tar.gz*) cat {t}/kexec.tar.gz ;; *) exit 64 ;; esac"),
+            format!(
+                "case \"$*\" in *nixos-kexec-installer-noninteractive-*.tar.gz*) cat {t}/kexec.tar.gz ;; *) exit 64 ;; esac"
+            ),
         );
     };
     download("wget");
@@ -189,7 +209,7 @@ fn programs(at: &Path, fail: &str) {
     write(
         at.join("here/nix"),
         format!(
-            r#"case "$*" in
+            r##"case "$*" in
 *"config show system"*) echo x86_64-linux ;;
 *"config show extra-platforms"*) ;;
 *" eval --raw "*"#nixosConfigurations.\"box\".config.pkgs.system"*) echo x86_64-linux ;;
@@ -198,7 +218,7 @@ fn programs(at: &Path, fail: &str) {
 "copy "*"ssh://root@127.0.0.1"*) ;;
 "eval "*".nix.settings."*) echo '""' ;;
 *) echo "nix-stand-in: $*" >&2; exit 64 ;;
-esac"#,
+esac"##,
             ends("build")
         ),
     );

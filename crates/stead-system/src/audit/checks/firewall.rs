@@ -53,6 +53,13 @@ const ANY: &str = "somewhere0";
 /// Ports that are tried besides those that rules and sockets name.
 const TRIED: [u16; 14] =
     [1, 21, 23, 25, 80, 111, 445, 3306, 5432, 6379, 8080, 31_337, 60_500, 65_535];
+/// How interfaces begin that lead to containers and guests of the machine's own.
+const INSIDE: [&str; 12] = [
+    "veth", "docker", "br-", "podman", "cni", "flannel", "incusbr", "lxdbr", "virbr", "vmbr",
+    "tap", "vnet",
+];
+/// Ports at which a machine hears what address it is given; rules let in what comes from the server's port.
+const DHCP: [u16; 2] = [68, 546];
 const METADATA: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254));
 
 /// Interfaces that nobody trusts: those that are there, and one that no rule names.
@@ -60,9 +67,9 @@ fn outside<'e>(whole: &Whole, evidence: &'e Evidence) -> Vec<&'e str> {
     let trusted = whole.trusted();
     let names = evidence.interfaces.iter().flatten().map(|(name, _)| name.as_str());
     let own = |name: &&str| *name != "lo" && !trusted.contains(name);
-    // Containers' own are many and alike.
-    let bridged = |name: &&str| !name.starts_with("veth");
-    names.filter(own).filter(bridged).take(8).chain([ANY]).collect()
+    // What runs within the machine is not outside of it.
+    let inside = |name: &&str| INSIDE.iter().any(|begin| name.starts_with(begin));
+    names.filter(own).filter(|name| !inside(name)).take(8).chain([ANY]).collect()
 }
 
 /// A packet from far away.
@@ -95,7 +102,8 @@ fn fate(whole: &Whole, evidence: &Evidence, rules: &Ruleset, udp: bool, port: u1
 
 fn is_open(whole: &Whole, udp: bool, port: u16) -> bool {
     let open = whole.open_ports();
-    open.iter().any(|open| open.udp == udp && (open.first..=open.last).contains(&port))
+    (udp && DHCP.contains(&port))
+        || open.iter().any(|open| open.udp == udp && (open.first..=open.last).contains(&port))
 }
 
 fn closed(whole: &Whole, evidence: &Evidence) -> Judgement {

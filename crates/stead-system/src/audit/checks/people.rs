@@ -5,7 +5,7 @@ use crate::Whole;
 use crate::audit::evidence::{Account, Evidence, Password};
 use crate::audit::report::{Action, Severity};
 use std::collections::BTreeMap;
-use stead_file::declared::Sudo;
+use stead_file::declared::{Sudo, User};
 
 pub const CHECKS: &[Check] = &[
     Check {
@@ -133,8 +133,9 @@ fn empty(_: &Whole, evidence: &Evidence) -> Judgement {
 
 fn password(whole: &Whole, evidence: &Evidence) -> Judgement {
     let passwords = evidence.passwords.as_ref()?;
-    let asked =
-        |name: &str| whole.system.users.get(name).is_some_and(|user| user.sudo == Sudo::Password);
+    // RDP, too, asks for one.
+    let asks = |user: &User| user.sudo == Sudo::Password || whole.has("desktop");
+    let asked = |name: &str| whole.system.users.get(name).is_some_and(asks);
     let names: Vec<&String> = with(passwords, Password::Set).filter(|name| !asked(name)).collect();
     let wrong: Vec<String> = names.iter().map(|name| format!("{name} has a password")).collect();
     unless(&wrong, "none but those whom sudo asks for it", || locked(&names))

@@ -33,14 +33,16 @@ pub fn units(whole: &Whole) -> Vec<(&'static str, &'static [&'static str])> {
             "container-host" if system.containers.engine == "docker" => {
                 all.push(("Docker", &["docker.service", "docker.socket"]));
             }
-            "llm" if system.llm.server == "vllm" => all.push(("vLLM", &["vllm.service"])),
-            "llm" => all.push(("Ollama", &["ollama.service"])),
+            "llm" if system.llm.server == "vllm" => {
+                all.push(("vLLM", &["vllm.service", "stead-vllm.service"]))
+            }
+            "llm" => all.push(("Ollama", &["ollama.service", "stead-ollama.service"])),
             "code-server" => {
-                all.push(("code-server", &["code-server.service"]));
+                all.push(("code-server", &["code-server.service", "stead-code-server.service"]));
             }
             "reverse-proxy" => {
                 all.push(("Caddy", &["caddy.service"]));
-                all.push(("oauth2-proxy", &["oauth2-proxy.service"]));
+                all.push(("oauth2-proxy", &["oauth2-proxy.service", "stead-oauth2-proxy.service"]));
             }
             _ => {}
         }

@@ -1,1 +1,106 @@
+//! Every check passes, fails and does not know.
 
+mod healthy;
+mod table;
+
+use super::all;
+use crate::audit::judge;
+use crate::audit::report::{Finding, Verdict};
+use healthy::healthy;
+use std::collections::BTreeSet;
+use table::TABLE;
+
+fn finding(report: &crate::audit::Report, id: &str) -> Finding {
+    report
+        .findings
+        .iter()
+        .find(|finding| finding.id == id)
+        .unwrap_or_else(|| panic!("no {id}"))
+        .clone()
+}
+
+#[test]
+fn a_machine_that_is_as_declared_passes_every_check() {
+    let (whole, evidence) = healthy();
+    let report = judge(&whole, &evidence);
+    let ids: BTreeSet<&str> = report.findings.iter().map(|finding| finding.id.as_str()).collect();
+    assert_eq!(ids, all().map(|check| check.id).collect());
+    assert_eq!(report.counts.pass, report.findings.len(), "{}", report.plain(120, false, false));
+    assert_eq!((report.score, report.status()), (100, 0));
+}
+
+#[test]
+fn every_check_is_in_the_table() {
+    let listed: BTreeSet<&str> = TABLE.iter().map(|row| row.id).collect();
+    assert_eq!(listed, all().map(|check| check.id).collect());
+    assert_eq!(all().count(), listed.len());
+}
+
+#[test]
+fn every_check_fails_with_the_evidence_and_the_fix() {
+    for row in TABLE {
+        let (mut whole, mut evidence) = healthy();
+        (row.broken)(&mut whole, &mut evidence);
+        let report = judge(&whole, &evidence);
+        let finding = finding(&report, row.id);
+        assert_eq!(finding.verdict, Verdict::Fail, "{}: {}", row.id, finding.evidence);
+        assert!(finding.evidence.contains(row.says), "{}: {}", row.id, finding.evidence);
+        assert!(finding.fix.is_some_and(|fix| !fix.is_empty()), "{}", row.id);
+        assert_eq!(report.status(), 3);
+        assert!(report.score < 100);
+    }
+}
+
+#[test]
+fn what_could_not_be_looked_at_is_unknown_and_never_passes() {
+    for row in TABLE {
+        let (whole, mut evidence) = healthy();
+        (row.blind)(&mut evidence);
+        let report = judge(&whole, &evidence);
+        let finding = finding(&report, row.id);
+        assert_eq!(finding.verdict, Verdict::Unknown, "{}: {}", row.id, finding.evidence);
+        assert!(finding.evidence.contains("blind"), "{}: {}", row.id, finding.evidence);
+        assert!(report.score < 100 && report.status() == 0, "{}", row.id);
+    }
+}
+
+#[test]
+fn what_is_not_declared_is_not_judged() {
+    let (mut whole, evidence) = healthy();
+    whole.system = stead_file::declared::System { audit_log: false, ..Default::default() };
+    whole.system.ssh.enable = false;
+    whole.system.updates = stead_file::declared::Updates::Off;
+    let report = judge(&whole, &evidence);
+    for id in [
+        "ssh.password",
+        "services.running",
+        "machine.audit-log",
+        "updates.automatic",
+        "overlay.up",
+        "ssh.fail2ban",
+    ] {
+        assert!(report.findings.iter().all(|finding| finding.id != id), "{id}");
+    }
+    assert_eq!(finding(&report, "ssh.running").verdict, Verdict::Fail);
+}
+
+#[test]
+fn the_manual_lists_every_check() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/audit.md");
+    let (begin, end) = ("<!-- checks -->\n", "<!-- end of checks -->");
+    let text = std::fs::read_to_string(page).unwrap();
+    let (head, rest) = text.split_once(begin).unwrap();
+    let (_, tail) = rest.split_once(end).unwrap();
+    let mut table = String::from("\n| check | what is to be so | if not |\n| --- | --- | --- |\n");
+    for check in all() {
+        table += &format!("| `{}` | {}. | {} |\n", check.id, check.title, check.severity.word());
+    }
+    let wanted = format!("{head}{begin}{table}\n{end}{tail}");
+    if std::env::var_os("STEAD_UPDATE").is_some() {
+        std::fs::write(page, &wanted).unwrap();
+    }
+    assert!(
+        text == wanted || std::env::var_os("STEAD_UPDATE").is_some(),
+        "STEAD_UPDATE=1 writes it anew"
+    );
+}

@@ -1,5 +1,6 @@
 //! What apt goes by.
 
+use super::files::Place;
 use super::program;
 use crate::Whole;
 use crate::audit::evidence::Seen;
@@ -7,11 +8,11 @@ use std::collections::BTreeMap;
 use stead_file::declared::Os;
 
 /// All settings, by name in small letters; what is in a list is under the list's name.
-pub fn settings(whole: &Whole) -> Seen<BTreeMap<String, Vec<String>>> {
+pub fn settings(place: &Place, whole: &Whole) -> Seen<BTreeMap<String, Vec<String>>> {
     if whole.system.os == Os::Nixos {
         return Err("NixOS has no apt".into());
     }
-    Ok(dumped(&String::from_utf8_lossy(&program::run("apt-config", &["dump"])?)))
+    Ok(dumped(&String::from_utf8_lossy(&program::run(place, "apt-config", &["dump"])?)))
 }
 
 /// What `apt-config dump` prints.

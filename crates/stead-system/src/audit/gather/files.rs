@@ -6,9 +6,12 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// How much of a file is read.
 pub const MUCH: u64 = 1 << 20;
+/// How long a program may take, unless something else is asked for.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How many entries of a folder are looked at.
 pub const MANY: usize = 2_000;
 
@@ -16,17 +19,19 @@ pub const MANY: usize = 2_000;
 #[derive(Debug, Clone)]
 pub struct Place {
     root: PathBuf,
+    /// How long a program of it may take.
+    pub patience: Duration,
 }
 
 impl Place {
     /// This machine.
     pub fn here() -> Self {
-        Place { root: "/".into() }
+        Place { root: "/".into(), patience: PATIENCE }
     }
 
     /// A machine whose root is this folder.
     pub fn below(root: &Path) -> Self {
-        Place { root: root.to_owned() }
+        Place { root: root.to_owned(), patience: PATIENCE }
     }
 
     /// Where a path of the machine is.

@@ -35,11 +35,11 @@ pub fn gather(place: &Place, whole: &Whole) -> Evidence {
     let services = checks::services(whole);
     thread::scope(|scope| {
         let sshd = scope.spawn(|| ssh::effective(place, whole));
-        let rules = scope.spawn(|| ruleset());
+        let rules = scope.spawn(|| ruleset(place));
         let units = scope.spawn(|| systemd::units(place, &checks::units(whole)));
         let failed = scope.spawn(|| systemd::failed(place));
         let exposure = scope.spawn(|| systemd::exposure(place, &services));
-        let apt = scope.spawn(|| apt::settings(whole));
+        let apt = scope.spawn(|| apt::settings(place, whole));
         let jails = scope.spawn(|| systemd::jails(place, whole));
         let updates = scope.spawn(|| packages::updates(place));
         let accounts = people::accounts(place);
@@ -87,6 +87,6 @@ fn joined<T>(found: thread::Result<Seen<T>>) -> Seen<T> {
     found.unwrap_or_else(|_| Err("looking at it broke down".into()))
 }
 
-fn ruleset() -> Seen<Ruleset> {
-    Ruleset::parse(&program::run("nft", &["-j", "list", "ruleset"])?)
+fn ruleset(place: &Place) -> Seen<Ruleset> {
+    Ruleset::parse(&program::run(place, "nft", &["-j", "list", "ruleset"])?)
 }

@@ -1,5 +1,6 @@
 //! Programs of the machine, which may hang or print without end.
 
+use super::files::Place;
 use crate::audit::evidence::Seen;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
@@ -20,8 +21,6 @@ const FOLDERS: [&str; 7] = [
     "/bin",
     "/usr/lib/systemd",
 ];
-/// How long one may take.
-const LONG: Duration = Duration::from_millis(2_500);
 /// How much one may print.
 const MUCH: usize = 16 << 20;
 
@@ -31,9 +30,9 @@ pub fn find(name: &str) -> Option<PathBuf> {
 }
 
 /// What a program prints; why not, if it fails, is not there, takes too long or prints too much.
-pub fn run(name: &str, arguments: &[&str]) -> Seen<Vec<u8>> {
+pub fn run(place: &Place, name: &str, arguments: &[&str]) -> Seen<Vec<u8>> {
     let path = find(name).ok_or_else(|| format!("there is no {name}"))?;
-    run_for(&mut Command::new(path), name, arguments, LONG)
+    run_for(&mut Command::new(path), name, arguments, place.patience)
 }
 
 /// What a program prints that changes something, which takes longer.

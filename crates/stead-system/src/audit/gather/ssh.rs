@@ -13,7 +13,8 @@ pub fn effective(place: &Place, whole: &Whole) -> Seen<Sshd> {
     if !whole.system.ssh.enable {
         return Err("no ssh server is declared".into());
     }
-    let out = program::run("sshd", &["-T", "-C", "user=root,host=far.invalid,addr=198.51.100.7"])?;
+    let out =
+        program::run(place, "sshd", &["-T", "-C", "user=root,host=far.invalid,addr=198.51.100.7"])?;
     let mut sshd = settings(&String::from_utf8_lossy(&out));
     sshd.matches = matches(place, "/etc/ssh/sshd_config", 0)?;
     Ok(sshd)
@@ -36,7 +37,7 @@ pub fn settings(text: &str) -> Sshd {
 }
 
 /// Settings within `Match` in a file and those that it includes.
-fn matches(place: &Place, path: &str, deep: usize) -> Seen<Vec<(String, String, String)>> {
+pub fn matches(place: &Place, path: &str, deep: usize) -> Seen<Vec<(String, String, String)>> {
     let text = place.read_or_none(path)?;
     let mut found = Vec::new();
     let mut of: Option<String> = None;

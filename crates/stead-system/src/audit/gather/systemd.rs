@@ -7,7 +7,6 @@ use crate::audit::evidence::{Seen, Unit};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
 
 /// What is asked of units.
 const PROPERTIES: &str = "--property=Id,Names,LoadState,ActiveState,UnitFileState,Result,User,DynamicUser,NoNewPrivileges,\
@@ -29,7 +28,7 @@ pub fn units(place: &Place, names: &[String]) -> Seen<BTreeMap<String, Unit>> {
     runs(place)?;
     let mut arguments = vec!["show", PROPERTIES, "--"];
     arguments.extend(names.iter().map(String::as_str));
-    Ok(shown(&String::from_utf8_lossy(&program::run("systemctl", &arguments)?)))
+    Ok(shown(&String::from_utf8_lossy(&program::run(place, "systemctl", &arguments)?)))
 }
 
 /// What `systemctl show` prints.
@@ -52,6 +51,7 @@ pub fn shown(text: &str) -> BTreeMap<String, Unit> {
 pub fn failed(place: &Place) -> Seen<Vec<String>> {
     runs(place)?;
     let out = program::run(
+        place,
         "systemctl",
         &["list-units", "--state=failed", "--plain", "--no-legend", "--full"],
     )?;
@@ -68,7 +68,7 @@ pub fn exposure(place: &Place, services: &[String]) -> Seen<BTreeMap<String, f64
     let mut found = BTreeMap::new();
     // One at a time: asked for all, it looks at every unit of the machine.
     for service in services {
-        let out = program::run("systemd-analyze", &["security", "--no-pager", service]);
+        let out = program::run(place, "systemd-analyze", &["security", "--no-pager", service]);
         let text = match out {
             Ok(out) => String::from_utf8_lossy(&out).into_owned(),
             // A unit that is not there is another check's.
@@ -95,7 +95,7 @@ pub fn jails(place: &Place, whole: &Whole) -> Seen<Vec<String>> {
     }
     let told = |why: std::io::Error| format!("fail2ban cannot be asked: {why}");
     let mut socket = UnixStream::connect(place.path(FAIL2BAN)).map_err(told)?;
-    let bound = Some(Duration::from_secs(2));
+    let bound = Some(place.patience);
     socket.set_read_timeout(bound).map_err(told)?;
     socket.set_write_timeout(bound).map_err(told)?;
     socket.write_all(STATUS).map_err(told)?;

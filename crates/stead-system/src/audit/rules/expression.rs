@@ -163,7 +163,7 @@ fn same(left: &Left, right: &Value) -> Is {
     match (left, right) {
         (Left::Number(left), Value::Number(right)) => (right.as_u64() == Some(*left)).into(),
         // A login name, or that of a service, in the place of a number.
-        (Left::Number(0), Value::String(right)) if right == "root" => Is::Yes,
+        (Left::Number(uid), Value::String(right)) if right == "root" => (*uid == 0).into(),
         (Left::Number(port), Value::String(right)) if right == "ssh" => (*port == 22).into(),
         (Left::Text(left), Value::String(right)) => match right.strip_suffix('*') {
             Some(begin) => left.starts_with(begin).into(),

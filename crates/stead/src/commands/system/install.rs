@@ -20,13 +20,13 @@ const FLAKE: &str = "github:nix-community/nixos-anywhere";
 pub fn run(args: &Install) -> Outcome {
     let file = stead_file::read(args.file.file.as_deref())?;
     let whole = whole(&file, &args.name)?;
-    let mut command = program()?;
     let folder = tempfile::Builder::new().prefix("stead-install-").tempdir()?;
     let flake = render::flake(&file.declaration.name, std::slice::from_ref(&whole))?;
     render::write(&flake, folder.path())?;
     let disk = whole.system.disk.device.display().to_string();
     let goes = [format!("all that is on {disk} of {}, and its system", args.target)];
     ask::whether(args.yes, &goes, "install NixOS there?")?;
+    let mut command = program()?;
     command.arg("--flake").arg(format!("{}#{}", folder.path().display(), whole.hostname()));
     if let Some(port) = args.port {
         command.args(["--ssh-port", &port.to_string()]);
@@ -61,11 +61,13 @@ fn reached(args: &Install) -> Result<(), Failure> {
     if let Some(identity) = &args.identity {
         ssh.arg("-i").arg(identity);
     }
-    print(format!("{} ...\n", Stage::Connect.title()).as_bytes())?;
     ssh.args([&args.target, "true"]).stdin(Stdio::null()).stdout(Stdio::null());
     match ssh.status() {
         Ok(status) if status.success() => Ok(()),
-        Ok(_) => Err(failed_in(Stage::Connect, &format!("ssh does not reach {}", args.target))),
+        Ok(_) => {
+            print(format!("{} ...\n", Stage::Connect.title()).as_bytes())?;
+            Err(failed_in(Stage::Connect, &format!("ssh does not reach {}", args.target)))
+        }
         Err(e) => Err(Failure::failed(format!("cannot run ssh: {e}"))),
     }
 }
@@ -118,7 +120,7 @@ fn follow(mut command: Command) -> Outcome {
         let text = present::clean(String::from_utf8_lossy(&line).trim_end());
         line.clear();
         if let Some(next) = Stage::announced(&text)
-            && next != stage
+            && next > stage
         {
             let took = began.elapsed().as_secs();
             print(format!("{}: {took} s\n", stage.title()).as_bytes())?;

@@ -1,0 +1,243 @@
+//! Declared systems by the command line: rendered, brought to a machine, checked there.
+
+mod common;
+
+use common::World;
+use serde_json::Value;
+use std::path::Path;
+
+/// A system that a copy of this host can be brought to without a network, and a machine that has it.
+const FILE: &str = r#"
+[machines.box]
+system = "dev"
+
+[systems.dev]
+timezone = "Europe/Berlin"
+updates = "off"
+audit_log = false
+ssh = { enable = false }
+secrets = ["token"]
+
+[systems.dev.users.ada]
+sudo = "passwordless"
+keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFm9b5kVfA0pP0Zc8W2Xe1h3G6rJq9s4tUvWxYz0aBcD ada@laptop"]
+
+[systems.dev.services.tick]
+command = ["/bin/true"]
+calendar = "daily"
+"#;
+
+fn root() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        println!("SKIPPED: machines with everything are root's");
+    }
+    root
+}
+
+fn secret(world: &World, name: &str, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = world.path().join("config/stead/secrets");
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn a_machine_is_brought_to_its_system_and_is_there_afterwards() {
+    if !root() {
+        return;
+    }
+    let world = World::new();
+    world.apply(FILE);
+    let said = world.stead(&["system", "switch", "box"]);
+    assert_eq!(said.status, 1, "{said:?}");
+    assert!(said.err.contains("secret \"token\" cannot be read"), "{said:?}");
+    assert!(said.err.contains("umask 077"), "{said:?}");
+    secret(&world, "token", "s3cret");
+
+    let planned = world.stead(&["system", "switch", "box", "--check"]);
+    assert_eq!(planned.status, 3, "{planned:?}");
+    assert!(planned.out.contains("ada") && planned.out.contains("would change"), "{planned:?}");
+    assert_ne!(world.sh("box", "id ada").status, 0, "a check changes nothing");
+
+    let said = world.stead(&["system", "switch", "box"]);
+    assert_eq!(said.status, 0, "{said:?}");
+    assert!(!said.out.contains("s3cret") && !said.err.contains("s3cret"), "{said:?}");
+    world.sh_ok("box", "id ada && test -e /etc/sudoers.d/*stead* -o -e /etc/sudoers.d/*ada*");
+    assert_eq!(
+        world.sh_ok("box", "readlink /etc/localtime"),
+        "/usr/share/zoneinfo/Europe/Berlin\n"
+    );
+    let unit = world.sh_ok("box", "cat /etc/systemd/system/tick.service");
+    assert!(unit.contains("ProtectSystem=strict"), "{unit}");
+    assert_eq!(
+        world.sh_ok("box", "cat /run/secrets/token; stat -c %a /run/secrets/token"),
+        "s3cret400\n"
+    );
+    // None of it reached this host.
+    assert!(!Path::new("/etc/systemd/system/tick.service").exists());
+
+    let again = world.stead(&["system", "switch", "box"]);
+    assert_eq!((again.status, again.out.as_str()), (0, "box: as declared\n"), "{again:?}");
+
+    // What is declared no more goes, and what a person made stays.
+    world.sh_ok("box", "touch /etc/systemd/system/own.service");
+    let less = FILE.split("\n[systems.dev.services.tick]").next().unwrap();
+    world.declare(less);
+    let said = world.stead(&["system", "switch", "box", "--json"]);
+    assert_eq!(said.status, 0, "{said:?}");
+    let lines: Vec<Value> =
+        said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.last().unwrap()["summary"]["changed"].as_u64().unwrap() > 0, "{said:?}");
+    world.sh_ok(
+        "box",
+        "test ! -e /etc/systemd/system/tick.service && test -e /etc/systemd/system/own.service",
+    );
+}
+
+#[test]
+fn a_live_machine_is_audited_and_mended() {
+    if !root() {
+        return;
+    }
+    let world = World::new();
+    world.apply(FILE);
+    secret(&world, "token", "s3cret");
+    world.ok(&["system", "switch", "box"]);
+    let report = |args: &[&str]| -> Value {
+        let said = world.stead(&[&["audit", "box", "--json"], args].concat());
+        assert!(matches!(said.status, 0 | 3), "{said:?}");
+        let report: Value = serde_json::from_str(&said.out).unwrap();
+        assert_eq!(said.status == 3, report["counts"]["fail"] != 0, "{said:?}");
+        report
+    };
+    let verdict = |report: &Value, id: &str| -> String {
+        let all = report["findings"].as_array().unwrap();
+        let found = all.iter().find(|finding| finding["id"] == id);
+        found.map_or_else(
+            || panic!("no {id} in {report}"),
+            |it| it["verdict"].as_str().unwrap().into(),
+        )
+    };
+    let before = report(&[]);
+    assert_eq!(verdict(&before, "credentials.private"), "pass");
+    world.sh_ok("box", "install -d -o ada /home/ada/.aws && install -m 644 -o ada /dev/null /home/ada/.aws/credentials && echo x >/home/ada/.aws/credentials");
+    let broken = world.stead(&["audit", "box"]);
+    assert_eq!(broken.status, 3, "{broken:?}");
+    assert!(broken.out.contains("/home/ada/.aws/credentials"), "{broken:?}");
+    assert_eq!(verdict(&report(&["--fix"]), "credentials.private"), "pass");
+    assert_eq!(world.sh_ok("box", "stat -c %a /home/ada/.aws/credentials"), "600\n");
+}
+
+#[test]
+fn a_system_is_written_as_files_and_what_a_person_changed_stays() {
+    let world = World::new();
+    world.declare(FILE);
+    let said = world.ok(&["system", "render", "dev", "out"]);
+    assert!(said.contains("written  out/box/user-data"), "{said}");
+    let out = world.home().join("out");
+    let data = std::fs::read_to_string(out.join("box/user-data")).unwrap();
+    assert!(data.starts_with("#cloud-config\n"), "{data}");
+    assert_eq!(world.ok(&["system", "render", "box", "out"]), "out is as declared\n");
+
+    let said = world.ok(&["system", "render", "dev", "flake", "--to", "nixos"]);
+    assert!(said.contains("written  flake/flake.nix"), "{said}");
+    let flake = world.home().join("flake/flake.nix");
+    let text = std::fs::read_to_string(&flake).unwrap();
+    std::fs::write(&flake, format!("{text}# mine\n")).unwrap();
+    let changed = FILE.replace("Europe/Berlin", "Europe/Paris");
+    world.declare(&changed);
+    let said = world.ok(&["system", "render", "dev", "flake", "--to", "nixos"]);
+    assert!(said.contains("left     flake/flake.nix is yours"), "{said}");
+    assert!(said.contains("written  flake/hosts/box/default.nix"), "{said}");
+    assert!(std::fs::read_to_string(&flake).unwrap().ends_with("# mine\n"));
+
+    let said = world.stead(&["system", "render", "dve"]);
+    assert_eq!(said.status, 2, "{said:?}");
+    assert!(said.err.contains("it declares: dev"), "{said:?}");
+}
+
+/// What of NixOS a switch talks to; what each was told is in `/said`.
+const STAND_INS: &str = r#"
+set -e
+mkdir -p /etc/nixos /run/current-system/bin /nix/var/nix/profiles
+cat >/etc/nixos/configuration.nix <<'END'
+{ pkgs, ... }:
+{
+  services.printing.enable = true;
+  networking.hostName = "old";
+}
+END
+program() { cat >"/usr/local/bin/$1"; chmod 755 "/usr/local/bin/$1"; }
+program nixos-rebuild <<'END'
+#!/bin/sh
+[ "$2" = --flake ] && [ -f "${3%#*}/flake.nix" ] || exit 64
+echo "nixos-rebuild $1 $3" >>/said
+[ "$(cat /fails 2>/dev/null)" != "$1" ]
+END
+program systemctl <<'END'
+#!/bin/sh
+case "$1" in
+list-units) [ "$(cat /fails 2>/dev/null)" != unit ] || [ ! -e /said ] || ! grep -q 'rebuild switch' /said || echo bad.service loaded ;;
+stop) echo "systemctl stop $2" >>/said ;;
+*) exit 64 ;;
+esac
+END
+program systemd-run <<'END'
+#!/bin/sh
+echo "systemd-run $3 $4" >>/said
+END
+program nix-env <<'END'
+#!/bin/sh
+echo "nix-env $3" >>/said
+END
+cat >/run/current-system/bin/switch-to-configuration <<'END'
+#!/bin/sh
+echo "old $1" >>/said
+END
+chmod 755 /run/current-system/bin/switch-to-configuration
+"#;
+
+#[test]
+fn a_nixos_machine_is_switched_and_brought_back_when_that_fails() {
+    if !root() {
+        return;
+    }
+    let world = World::new();
+    world.apply(&FILE.replace("[systems.dev]\n", "[systems.dev]\nos = \"nixos\"\n"));
+    world.sh_ok("box", STAND_INS);
+    let said = world.stead(&["system", "switch", "box"]);
+    assert_eq!(said.status, 0, "{said:?}");
+    // What came with the machine is shown before it is covered.
+    assert!(said.err.contains("  services.printing.enable\n"), "{said:?}");
+    assert!(!said.err.contains("networking.hostName"), "{said:?}");
+    let order = [
+        "nixos-rebuild build",
+        "systemd-run --unit=stead-back",
+        "nixos-rebuild switch",
+        "systemctl stop stead-back.timer",
+    ];
+    let log = world.sh_ok("box", "cat /said");
+    let mut rest = log.as_str();
+    for step in order {
+        let at = rest.find(step).unwrap_or_else(|| panic!("{step} in {log}"));
+        rest = &rest[at + step.len()..];
+    }
+    world.sh_ok("box", "test -f /etc/nixos/flake.nix && test -f /etc/nixos/configuration.nix");
+
+    for (fails, words) in [
+        ("build", "its flake does not build"),
+        ("switch", "its old system is back"),
+        ("unit", "its old system is back"),
+    ] {
+        world.sh_ok("box", &format!("echo {fails} >/fails; rm -f /said"));
+        let said = world.stead(&["system", "switch", "box"]);
+        assert_eq!(said.status, 1, "{said:?}");
+        assert!(said.err.contains(words), "{said:?}");
+        let log = world.sh_ok("box", "cat /said");
+        assert_eq!(log.contains("old switch"), fails != "build", "{log}");
+        assert_eq!(said.err.contains("bad.service"), fails == "unit", "{said:?}");
+    }
+}
