@@ -105,7 +105,8 @@ fn a_user_who_differs_between_hosts_has_a_file_for_each() {
 #[test]
 fn credentials_of_agents_are_never_taken_along() {
     let tree = flake("cloud-dev-server");
-    assert!(tree.contains_key(Path::new("home/claude/CLAUDE.md")));
+    assert_eq!(tree[Path::new("home/claude/CLAUDE.md")].mode, 0o644);
+    assert_eq!(tree[Path::new("home/claude/hooks/stop.sh")].mode, 0o755);
     assert!(tree.keys().all(|path| {
         let path = path.to_string_lossy();
         !path.contains("credentials") && !path.contains("projects")

@@ -187,7 +187,9 @@ fn claude_homes(
             let files =
                 files.ok_or_else(|| Error::Claude(whole.machine.clone(), source.clone()))?;
             for (path, text) in files.iter().filter(|(path, _)| is_shared(path)) {
-                tree.insert(PathBuf::from("home").join(&name).join(path), File::new(text.clone()));
+                // A hook is run, and Nix keeps what can be.
+                let file = if text.starts_with("#!") { File::program } else { File::new };
+                tree.insert(PathBuf::from("home").join(&name).join(path), file(text));
             }
             format!("./{name}")
         };

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 /// The file in which it is kept what was written.
@@ -140,7 +140,9 @@ fn put(place: &Path, file: &File) -> io::Result<()> {
     let name = place.file_name().unwrap_or_default().to_string_lossy();
     let beside = folder.join(format!(".{name}.{}", std::process::id()));
     let written = (|| {
-        let mut out = fs::File::create(&beside)?;
+        // From its first byte on nobody reads it who may not.
+        let mut out = fs::OpenOptions::new();
+        let mut out = out.write(true).create(true).truncate(true).mode(file.mode).open(&beside)?;
         out.write_all(file.text.as_bytes())?;
         out.set_permissions(fs::Permissions::from_mode(file.mode))?;
         fs::rename(&beside, place)

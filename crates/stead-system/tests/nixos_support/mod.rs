@@ -74,6 +74,7 @@ pub fn options(name: &str) -> Options {
     let claude = [
         ("CLAUDE.md", "Be brief.\n"),
         ("skills/review/SKILL.md", "Look twice.\n"),
+        ("hooks/stop.sh", "#!/bin/sh\n"),
         (".credentials.json", "{}"),
         ("projects/x.jsonl", "{}"),
     ];
