@@ -172,13 +172,22 @@ impl Debian {
     }
 
     fn apply(&self, system: &System, arguments: &str) -> Said {
+        self.apply_by(system, &format!("exec /run/stead-system apply {arguments}"))
+    }
+
+    /// The same where systemd is not seen, as in a sandbox.
+    fn apply_without_systemd(&self, system: &System) -> Said {
+        let hidden = "mount -t tmpfs tmpfs /run/systemd && exec /run/stead-system apply";
+        self.apply_by(system, &format!("exec unshare --mount sh -c '{hidden}'"))
+    }
+
+    fn apply_by(&self, system: &System, line: &str) -> Said {
         let whole = Whole { machine: "box".into(), name: "dev".into(), system: system.clone() };
         let secrets = [("api", "top"), ("ntfy", "tk_secret")];
         let secrets = secrets.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let input =
             serde_json::to_vec(&Input { desired: debian::render(&whole), secrets }).unwrap();
-        let line = format!("exec /run/stead-system apply {arguments}");
-        let (status, text) = self.command(&["sh", "-c", &line], Some(&input));
+        let (status, text) = self.command(&["sh", "-c", line], Some(&input));
         println!("{text}");
         Said { status, text }
     }
@@ -202,12 +211,12 @@ class Ntfy(http.server.BaseHTTPRequestHandler):
 http.server.HTTPServer(("127.0.0.1", 2586), Ntfy).serve_forever()
 "#;
 
-/// A neighbour of the machine: a network of its own, with two addresses.
+/// A neighbour of the machine: a network of its own, with three addresses.
 const FAR: &str = "
 ip netns add far
 ip link add near type veth peer name eth0 netns far
 ip addr add 10.77.0.1/24 dev near && ip link set near up
-ip -n far addr add 10.77.0.2/24 dev eth0 && ip -n far addr add 10.77.0.3/24 dev eth0
+for last in 2 3 4; do ip -n far addr add 10.77.0.$last/24 dev eth0; done
 ip -n far link set eth0 up && ip -n far link set lo up
 ssh-keygen -q -t ed25519 -N '' -f /root/key && ssh-keygen -q -t ed25519 -N '' -f /root/other
 mkdir -p /root/.ssh && cp /root/key.pub /root/.ssh/authorized_keys
@@ -278,6 +287,7 @@ fn a_real_debian_becomes_what_is_declared_and_stays_reachable_whatever_fails() {
     it_is_done_once(&debian, &system);
     ssh_lets_in_who_is_named_and_has_a_key(&debian);
     units_run_and_may_do_little(&debian);
+    without_systemd_units_are_written_and_wait(&debian, &system);
     a_failure_is_told(&debian, &mut system);
     ports_are_dropped_until_they_are_declared(&debian, &mut system);
     what_cannot_hold_is_put_back(&debian, &mut system);
@@ -324,7 +334,7 @@ fn ssh_lets_in_who_is_named_and_has_a_key(debian: &Debian) {
         ("", "bob"),
         ("-o PreferredAuthentications=password,keyboard-interactive", "ada"),
     ] {
-        let refused = debian.fails(&ssh("10.77.0.3", options, user));
+        let refused = debian.fails(&ssh("10.77.0.4", options, user));
         assert!(refused.contains("Permission denied (publickey)"), "{user}: {refused}");
     }
     let effective = debian.ok("sshd -T");
@@ -356,6 +366,21 @@ fn units_run_and_may_do_little(debian: &Debian) {
         println!("{unit}: {number}");
         assert!(number <= 4.0, "{unit}: {line}");
     }
+}
+
+fn without_systemd_units_are_written_and_wait(debian: &Debian, system: &System) {
+    let same = debian.apply_without_systemd(system).well();
+    assert_eq!(same.number("changed"), 0, "{}", same.text);
+    let mut more = system.clone();
+    let command = vec!["/bin/sleep".into(), "infinity".into()];
+    more.services.insert("later".into(), Service { command, ..Service::default() });
+    let said = debian.apply_without_systemd(&more).well();
+    assert_eq!(said.number("changed"), 2, "{}", said.text);
+    debian.fails("systemctl is-active later");
+    debian.apply(&more, "").well();
+    debian.ok("systemctl is-active later");
+    debian.apply(system, "").well();
+    debian.fails("systemctl is-active later || systemctl cat later");
 }
 
 fn a_failure_is_told(debian: &Debian, system: &mut System) {
@@ -407,8 +432,13 @@ fn what_cannot_hold_is_put_back(debian: &Debian, system: &mut System) {
     assert!(said.text.contains("90-user.conf"), "{}", said.text);
     assert_eq!(debian.ok(&ssh("10.77.0.3", "-q", "ada")).trim(), "ada");
     debian.ok("grep -q 'MaxAuthTries 3' /etc/ssh/sshd_config.d/00-stead.conf");
-    // What sshd can read, but cannot do: its port is another's.
     debian.ok("rm /etc/ssh/sshd_config.d/90-user.conf");
+    // Nobody would come in any more.
+    system.ssh.allow_users = vec!["zoe".into()];
+    let said = debian.apply(system, "");
+    assert_eq!((said.status, said.number("failed")), (1, 1), "{}", said.text);
+    assert!(said.text.contains("nobody could come in by ssh"), "{}", said.text);
+    assert_eq!(debian.ok(&ssh("10.77.0.3", "-q", "ada")).trim(), "ada");
     *system = before.clone();
     // A unit that systemd refuses, beside one that it does not.
     let nothing = Service { command: vec!["/usr/bin/nothing-there".into()], ..Service::default() };
@@ -441,7 +471,7 @@ fn what_is_declared_no_more_is_gone(debian: &Debian, system: &mut System) {
          && ! test -e /etc/ssh/authorized_keys.d/bob && test -s /home/bob/mine && systemctl is-active alone",
     );
     assert!(debian.ok("passwd -S bob").starts_with("bob L"));
-    debian.fails("runuser -u bob true");
+    assert_eq!(debian.ok("getent shadow bob | cut -d: -f8").trim(), "1");
     let again = debian.apply(system, "").well();
     assert_eq!(again.number("changed"), 0, "{}", again.text);
 }

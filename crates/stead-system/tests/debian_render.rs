@@ -7,7 +7,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use stead_file::declared::{
-    Metadata, Overlay, OverlayKind, Service, ServiceKind, Sudo, System, Transport, User,
+    GitIdentity, Metadata, Overlay, OverlayKind, Service, ServiceKind, Sudo, System, Transport,
+    User,
 };
 use stead_system::apply::{self, Input, Options};
 use stead_system::debian::{Act, Desired, parity, render, user_data, user_data_with};
@@ -274,8 +275,9 @@ fn user_data_is_yaml_that_says_what_is_declared() {
         assert_eq!(file["content"], json!(own.text), "{}", path.display());
         assert_eq!(file["permissions"], json!(format!("0{:o}", own.mode)));
     }
-    assert_eq!(value["users"][0]["ssh_authorized_keys"], json!([KEY]));
-    assert_eq!(value["users"][0]["sudo"], json!(["ALL=(ALL:ALL) NOPASSWD: ALL"]));
+    assert_eq!(value["users"][0]["name"], json!("ada"));
+    let keys = &desired.files[Path::new("/etc/ssh/authorized_keys.d/ada")];
+    assert_eq!(keys.text, format!("{KEY}\n"));
     assert_eq!(value["packages"].as_array().unwrap().len(), desired.packages.len());
     for command in value["runcmd"].as_array().unwrap() {
         let words = command.as_array().unwrap();
@@ -349,7 +351,7 @@ fn directives(unit: &str) -> Vec<(String, String)> {
     all
 }
 
-fn of_strings([a, b, c, d, e]: [&str; 5]) -> Desired {
+fn of_strings([a, b, c, d, of_e]: [&str; 5]) -> Desired {
     let mut system = System::default();
     system.alerts.ntfy = Some(a.into());
     let user = User {
@@ -365,19 +367,19 @@ fn of_strings([a, b, c, d, e]: [&str; 5]) -> Desired {
     system.firewall.open = vec![Transport::tcp(443)];
     system.timezone = c.into();
     system.hostname = Some(d.into());
-    system.secrets = strings([e]);
+    system.secrets = strings([of_e]);
     let mut service = Service {
         description: a.into(),
         command: strings(["/bin/x", b, c]),
         user: Some(d.into()),
-        cwd: Some(e.into()),
+        cwd: Some(of_e.into()),
         env: BTreeMap::from([("A".to_owned(), a.to_owned()), ("B".to_owned(), d.to_owned())]),
         writes: vec![c.into()],
         after: strings([b]),
         ..Service::default()
     };
     system.services.insert("work".into(), service.clone());
-    service.calendar = Some(e.into());
+    service.calendar = Some(of_e.into());
     system.services.insert("timed".into(), service);
     render(&whole(system))
 }
@@ -387,9 +389,10 @@ proptest! {
 
     #[test]
     fn nothing_that_is_declared_becomes_another_directive(
-        a in hostile(), b in hostile(), c in hostile(), d in hostile(), e in hostile()
+        all in prop::array::uniform5(hostile())
     ) {
-        let (tame, wild) = (of_strings(["plain"; 5]), of_strings([&a, &b, &c, &d, &e]));
+        let tame = of_strings(["plain"; 5]);
+        let wild = of_strings(std::array::from_fn(|at| all[at].as_str()));
         for unit in ["work.service", "timed.service", "timed.timer", "stead-alert@.service"] {
             let path = format!("/etc/systemd/system/{unit}");
             prop_assert_eq!(directives(text(&tame, &path)), directives(text(&wild, &path)));
@@ -491,6 +494,32 @@ fn what_was_there_before_is_there_again_when_nothing_is_declared() {
     assert_eq!(folder.apply(&desired, false).0.changed, 1);
     folder.apply(&Desired::default(), false);
     assert_eq!(folder.all(), before);
+}
+
+#[test]
+fn a_link_becomes_a_file_and_a_link_again() {
+    let folder = Folder::new();
+    let path = folder.0.path().join("usr/local/bin/claude");
+    let mut system = full();
+    for named in [false, true, true, false, true] {
+        system.agents.git.clear();
+        if named {
+            let name = "Claude's \"own\"".to_owned();
+            let who = GitIdentity { name, email: "claude@example.org".into() };
+            system.agents.git.insert("claude".into(), who);
+        }
+        let (summary, said) = folder.apply(&render(&whole(system.clone())), false);
+        // Nobody has given the secrets.
+        assert_eq!(summary.failed, 3, "{said}");
+        assert_eq!(path.is_symlink(), !named, "{said}");
+        if named {
+            let text = std::fs::read_to_string(&path).unwrap();
+            has(
+                &text,
+                "export GIT_AUTHOR_NAME='Claude'\\''s \"own\"' GIT_AUTHOR_EMAIL='claude@example.org'",
+            );
+        }
+    }
 }
 
 #[test]

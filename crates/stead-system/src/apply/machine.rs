@@ -62,6 +62,9 @@ impl Machine {
         input: Option<&[u8]>,
     ) -> Result<String, String> {
         let Some((program, arguments)) = words.split_first() else { return Ok(String::new()) };
+        if !self.live {
+            return Err("what is only a folder runs nothing".into());
+        }
         let program = program.as_ref();
         let mut command = Command::new(program);
         command.args(arguments.iter().map(AsRef::as_ref)).env_clear();

@@ -29,8 +29,8 @@ fn of_status(text: &str) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for block in text.split("\n\n") {
         let field = |name: &str| {
-            let lines = block.lines();
-            lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).next()
+            let mut lines = block.lines();
+            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
         };
         if !field("Status").is_some_and(|status| status.ends_with(" ok installed")) {
             continue;

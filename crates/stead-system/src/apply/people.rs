@@ -63,13 +63,20 @@ pub(super) fn bring(pass: &mut Pass) {
     let there = there(pass);
     for (name, login) in &pass.desired.users {
         let what = format!("user {name}");
+        // Sshd lets nobody in whose shell is not there.
+        let has_shell = pass.machine.at(Path::new(&login.shell)).exists();
+        let shell = if has_shell { login.shell.as_str() } else { "/bin/bash" };
+        if !has_shell {
+            let remark = format!("{name} has bash: there is no {} on this machine", login.shell);
+            pass.report.remark(&remark);
+        }
         let mut known = pass.record.users.get(name).cloned().unwrap_or_default();
         match there.get(name) {
             None => {
                 let list = login.groups.iter().cloned().collect::<Vec<_>>().join(",");
                 let own =
                     if groups.contains_key(name) { "--no-user-group" } else { "--user-group" };
-                let mut words = vec!["useradd", "--create-home", own, "--shell", &login.shell];
+                let mut words = vec!["useradd", "--create-home", own, "--shell", shell];
                 if own == "--no-user-group" {
                     words.extend(["--gid", name]);
                 }
@@ -89,12 +96,12 @@ pub(super) fn bring(pass: &mut Pass) {
                     }
                     known.locked = false;
                 }
-                if there.shell != login.shell {
+                if there.shell != shell {
                     done(
                         pass,
                         &what,
                         "given another shell",
-                        &[&["usermod", "--shell", &login.shell, name]],
+                        &[&["usermod", "--shell", shell, name]],
                     );
                 }
                 for group in &login.groups {

@@ -36,7 +36,7 @@ struct Change {
 
 /// Brings all files that are units, or all that are not, and their links.
 pub(super) fn bring(pass: &mut Pass, units: bool) -> Changed {
-    let mut changed = Changed::default();
+    let mut done = Changed::default();
     let changes = differing(pass, units);
     let mut groups: BTreeMap<usize, Vec<Change>> = BTreeMap::new();
     let rules: Vec<Rule> = pass.desired.rules.iter().chain(&pass.record.rules).cloned().collect();
@@ -68,13 +68,13 @@ pub(super) fn bring(pass: &mut Pass, units: bool) -> Changed {
                 if change.to.is_none() {
                     pass.record.files.remove(&change.path);
                 }
-                changed.files.insert(change.path, change.from);
+                done.files.insert(change.path, change.from);
             }
-            changed.rules.push(rule.clone());
+            done.rules.push(rule.clone());
         }
     }
-    links(pass, units, &mut changed);
-    changed
+    links(pass, units, &mut done);
+    done
 }
 
 /// All that should be changed.
@@ -155,6 +155,17 @@ fn tell(pass: &mut Pass, changes: &[Change]) {
     }
 }
 
+/// Why with this file nobody could come in by ssh, although it names people who may.
+fn locks_out(pass: &Pass, changes: &[Change]) -> Option<String> {
+    let texts = changes.iter().filter_map(|change| change.to.as_ref());
+    let allowed = texts
+        .flat_map(|file| file.text.lines())
+        .find_map(|line| line.strip_prefix("AllowUsers "))?;
+    let there = super::people::there(pass);
+    let nobody = !allowed.split_whitespace().any(|name| there.contains_key(name));
+    nobody.then(|| format!("nobody could come in by ssh: there is no {allowed} on this machine"))
+}
+
 /// Those that pass the rule's check, and those that do not with the reason.
 fn checked(pass: &Pass, rule: &Rule, changes: Vec<Change>) -> (Vec<Change>, Vec<(Change, String)>) {
     // Without the program, nothing reads them yet.
@@ -162,6 +173,9 @@ fn checked(pass: &Pass, rule: &Rule, changes: Vec<Change>) -> (Vec<Change>, Vec<
         return (changes, Vec::new());
     };
     if program.ends_with("/sshd") {
+        if let Some(why) = locks_out(pass, &changes) {
+            return (Vec::new(), changes.into_iter().map(|change| (change, why.clone())).collect());
+        }
         // It refuses to check without what its unit makes when it starts.
         let _ = std::fs::create_dir_all("/run/sshd");
     }
@@ -226,6 +240,8 @@ fn links(pass: &mut Pass, units: bool, changed: &mut Changed) {
             wrong.push((path.clone(), Some(target.clone()), is));
         }
     }
+    // Where a file has taken a link's place, there is no link to remove.
+    pass.record.links.retain(|path, _| !pass.desired.files.contains_key(path));
     let known: Vec<_> = pass.record.links.iter().filter(|(path, _)| of_kind(path)).collect();
     for (path, before) in known {
         if !wanted.contains_key(path) {

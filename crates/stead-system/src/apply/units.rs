@@ -191,7 +191,7 @@ fn enabled_by_links(pass: &Pass) -> BTreeSet<String> {
 fn unit_of(path: &Path) -> Option<String> {
     let below = path.strip_prefix("/etc/systemd/system").ok()?;
     let first = below.components().next()?.as_os_str().to_str()?;
-    if first.ends_with(".wants") {
+    if first.rsplit_once('.').is_some_and(|(_, kind)| kind == "wants") {
         // That it is wanted is no reason to start it again, but systemd has to read it.
         return Some(String::new());
     }

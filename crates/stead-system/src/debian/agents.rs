@@ -2,7 +2,7 @@
 
 use super::{Desired, Task, quote, vendor, words};
 use crate::{File, Whole, packages};
-use stead_file::declared::Arch;
+use stead_file::declared::{Arch, GitIdentity};
 
 /// Where npm puts agents; their programs are in `bin` there, and linked from `/usr/local/bin`.
 const PREFIX: &str = "/opt/stead/agents";
@@ -32,7 +32,7 @@ pub(super) fn render(whole: &Whole, to: &mut Desired) {
             ],
             &["npm", "uninstall", "--global", "--loglevel=error", "--prefix", PREFIX, agent.npm],
         );
-        to.links.insert(format!("/usr/local/bin/{}", agent.program).into(), program.into());
+        link(agent.program, &program, agents.git.get(name), to);
         if version.is_none() {
             follow.push(asked);
         }
@@ -59,6 +59,23 @@ pub(super) fn render(whole: &Whole, to: &mut Desired) {
     if agents.multiplexers.iter().any(|name| name == "tmux") {
         to.file("/etc/profile.d/stead.sh", "# Programs of agents find a terminal that keeps colours.\n: \"${COLORTERM:=truecolor}\"\nexport COLORTERM\n");
     }
+}
+
+/// Where people and units find an agent. Who commits when it does is told by git's own variables.
+fn link(name: &str, program: &str, who: Option<&GitIdentity>, to: &mut Desired) {
+    let path = format!("/usr/local/bin/{name}");
+    let Some(GitIdentity { name, email }) = who else {
+        to.links.insert(path.into(), program.into());
+        return;
+    };
+    let (name, email) = (quote::shell(&quote::line(name)), quote::shell(&quote::line(email)));
+    let text = format!(
+        "#!/bin/sh\n# What it commits is its own.\n\
+         export GIT_AUTHOR_NAME={name} GIT_AUTHOR_EMAIL={email}\n\
+         export GIT_COMMITTER_NAME={name} GIT_COMMITTER_EMAIL={email}\n\
+         exec {program} \"$@\"\n"
+    );
+    to.files.insert(path.into(), File::program(text));
 }
 
 /// Those that follow their maker do so at night.
@@ -92,7 +109,7 @@ fn updates(follow: &[String], to: &mut Desired) {
     to.started("stead-agents.timer", "timers.target", false);
 }
 
-/// `~/.claude` from a repository; that from a folder comes by [`Desired::with_claude_home`]. And who agents commit as.
+/// `~/.claude` from a repository; that from a folder comes by [`Desired::with_claude_home`].
 fn home(whole: &Whole, to: &mut Desired) {
     let agents = &whole.system.agents;
     let from = agents.claude_home.as_deref().unwrap_or_default();
@@ -114,19 +131,6 @@ fn home(whole: &Whole, to: &mut Desired) {
                 run: words(&["sh", "-c", script, "claude", &quote::plain(from), &folder]),
                 undo: Vec::new(),
             });
-        }
-        for (agent, who) in &agents.git {
-            // Git reads it where the agent's own environment names it.
-            let text = format!(
-                "[user]\n\tname = {}\n\temail = {}\n",
-                quote::c(&quote::line(&who.name)),
-                quote::c(&quote::line(&who.email))
-            );
-            let home = to.homes.entry(user.clone()).or_default();
-            home.insert(
-                format!(".config/git/agent-{}", quote::name(agent)).into(),
-                File::new(text),
-            );
         }
     }
 }

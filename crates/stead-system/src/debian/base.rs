@@ -6,22 +6,22 @@ use stead_file::declared::Updates;
 
 /// What the kernel is told of every machine.
 const SYSCTL: &str = "\
-# What no program here needs to know, or to do.
-kernel.dmesg_restrict = 1
-kernel.kptr_restrict = 2
-kernel.unprivileged_bpf_disabled = 1
-kernel.yama.ptrace_scope = 1
-fs.protected_fifos = 2
-fs.protected_regular = 2
-fs.protected_hardlinks = 1
-fs.protected_symlinks = 1
-net.ipv4.conf.all.accept_redirects = 0
-net.ipv4.conf.default.accept_redirects = 0
-net.ipv4.conf.all.send_redirects = 0
-net.ipv6.conf.all.accept_redirects = 0
-net.ipv6.conf.default.accept_redirects = 0
-net.ipv4.conf.all.accept_source_route = 0
-net.ipv4.tcp_syncookies = 1
+# What no program here needs to know, or to do. A container may not set all of it, and need not.
+-kernel.dmesg_restrict = 1
+-kernel.kptr_restrict = 2
+-kernel.unprivileged_bpf_disabled = 1
+-kernel.yama.ptrace_scope = 1
+-fs.protected_fifos = 2
+-fs.protected_regular = 2
+-fs.protected_hardlinks = 1
+-fs.protected_symlinks = 1
+-net.ipv4.conf.all.accept_redirects = 0
+-net.ipv4.conf.default.accept_redirects = 0
+-net.ipv4.conf.all.send_redirects = 0
+-net.ipv6.conf.all.accept_redirects = 0
+-net.ipv6.conf.default.accept_redirects = 0
+-net.ipv4.conf.all.accept_source_route = 0
+-net.ipv4.tcp_syncookies = 1
 ";
 
 /// What is noted of what happens.
@@ -101,6 +101,9 @@ pub(super) fn render(whole: &Whole, to: &mut Desired) {
         );
     }
     to.file("/etc/tmpfiles.d/stead-secrets.conf", copies);
+    if system.disk.impermanent {
+        to.remarks.push("a root in memory is for NixOS; here the disk stays what it is".into());
+    }
     if system.disk.grow {
         to.package(&["cloud-guest-utils"]);
     }

@@ -70,6 +70,7 @@ pub fn user_data_with(whole: &Whole, fragments: &[String]) -> String {
     out + &format!("\n--{BOUNDARY}--\n")
 }
 
+/// Keys and what they may do as root are files, as `apply` writes them: a copy elsewhere would outlive its declaration.
 fn users(desired: &Desired) -> Yaml {
     let one = |(name, user): (&String, &super::Login)| {
         let mut own = vec![
@@ -80,12 +81,6 @@ fn users(desired: &Desired) -> Yaml {
         ];
         if !user.groups.is_empty() {
             own.push(("groups", Yaml::list(user.groups.iter().map(String::as_str))));
-        }
-        if let Some(rule) = &user.sudo {
-            own.push(("sudo", Yaml::list([rule.as_str()])));
-        }
-        if !user.keys.is_empty() {
-            own.push(("ssh_authorized_keys", Yaml::list(user.keys.iter().map(String::as_str))));
         }
         Yaml::Map(own)
     };

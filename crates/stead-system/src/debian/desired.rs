@@ -56,7 +56,11 @@ impl Repository {
     /// Where its key is kept.
     pub fn key_path(&self, name: &str) -> PathBuf {
         // By its own content it is one or the other, and apt goes by the ending.
-        let kind = if self.key.ends_with(".gpg") { "gpg" } else { "asc" };
+        let kind = if self.key.rsplit_once('.').is_some_and(|(_, kind)| kind == "gpg") {
+            "gpg"
+        } else {
+            "asc"
+        };
         format!("/etc/apt/keyrings/stead-{name}.{kind}").into()
     }
 
@@ -82,10 +86,6 @@ pub struct Login {
     pub shell: String,
     /// Groups besides its own.
     pub groups: BTreeSet<String>,
-    /// Lines of `authorized_keys`, for cloud-init; `files` has them too.
-    pub keys: Vec<String>,
-    /// The rule of sudo, for cloud-init; `files` has it too.
-    pub sudo: Option<String>,
 }
 
 /// A unit that runs.

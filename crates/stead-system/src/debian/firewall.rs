@@ -50,7 +50,8 @@ pub(super) fn render(whole: &Whole, inside: &[&str], to: &mut Desired) {
          ct state established,related accept\n        \
          ct state invalid drop\n        \
          iifname \"lo\" accept\n        \
-         meta l4proto { icmp, icmpv6 } accept\n        \
+         # ICMP and ICMPv6, which have a name only where there is /etc/protocols.\n        \
+         meta l4proto { 1, 58 } accept\n        \
          udp sport 67 udp dport 68 accept\n        \
          udp sport 547 udp dport 546 accept\n",
     );

@@ -1,5 +1,11 @@
 //! A declared system as a Debian: by the means that Debian and systemd have themselves.
 
+#![allow(
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "texts of some lines, made once"
+)]
+
 mod agents;
 mod base;
 mod cloud;

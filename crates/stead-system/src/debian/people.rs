@@ -32,7 +32,7 @@ pub(super) fn render(whole: &Whole, to: &mut Desired) {
             .filter(|group| !group.is_empty())
             .collect();
         to.groups.extend(groups.iter().cloned());
-        to.users.insert(name.clone(), Login { shell, groups, keys, sudo: sudo.map(str::to_owned) });
+        to.users.insert(name.clone(), Login { shell, groups });
         git(&name, user, to);
         if let Some(repository) = &user.dotfiles {
             dotfiles(&name, repository, to);

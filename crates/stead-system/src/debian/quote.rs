@@ -72,7 +72,7 @@ pub(super) fn unit_word(text: &str) -> String {
 pub(super) fn command(words: &[String]) -> String {
     let quoted = |word: &String| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@".contains(c);
-        if !word.is_empty() && word.chars().all(plain) && !word.starts_with(['-', '@', '+', ':']) {
+        if !word.is_empty() && word.chars().all(plain) {
             return word.clone();
         }
         unit_word(word).replace('$', "$$")

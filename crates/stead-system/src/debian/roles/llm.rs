@@ -11,9 +11,9 @@ pub(super) fn render(whole: &Whole, to: &mut Desired) -> &'static [&'static str]
         vendor::add("nvidia", whole, to);
     }
     if llm.server == "vllm" {
-        vllm(whole, to)
+        vllm(whole, to);
     } else {
-        ollama(whole, to)
+        ollama(whole, to);
     }
     &[]
 }
