@@ -264,6 +264,7 @@ impl Ruleset {
 }
 
 /// Where a rule leads.
+#[allow(clippy::struct_excessive_bools)] // any of them may hold together
 #[derive(Debug, Clone, Copy)]
 struct Verdict {
     accept: bool,

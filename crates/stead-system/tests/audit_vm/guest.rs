@@ -92,9 +92,8 @@ impl Guest {
             let _ = relay(&port, &agents, &mut Told { config, ready });
         });
         let guest = Guest { qemu, program, dir };
-        if is_ready.recv_timeout(LONG).is_err() {
-            panic!("it does not come up: {}", guest.console());
-        }
+        let came = is_ready.recv_timeout(LONG);
+        assert!(came.is_ok(), "it does not come up: {}", guest.console());
         guest.try_sh("systemctl is-system-running --wait");
         Some(guest)
     }

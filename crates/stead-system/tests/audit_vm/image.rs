@@ -86,7 +86,7 @@ fn make(folder: &Path) {
     let mut order = String::new();
     for name in &list {
         fs::copy(&modules[name], at("done/modules").join(format!("{name}.ko"))).unwrap();
-        order += &format!("{name}\n");
+        order.extend([name, "\n"]);
     }
     fs::write(at("done/modules/order"), order).unwrap();
     let disk = at("done/disk.raw");
@@ -141,7 +141,7 @@ fn archive(modules: &Path, program: &Path) -> Vec<u8> {
     for name in fs::read_to_string(modules.join("order")).unwrap().lines() {
         let path = format!("lib/modules/{name}.ko");
         put(&mut archive, &path, 0o100_644, &fs::read(modules.join(format!("{name}.ko"))).unwrap());
-        names += &format!("/{path}\n");
+        names.extend(["/", &path, "\n"]);
     }
     put(&mut archive, "modules", 0o100_644, names.as_bytes());
     put(&mut archive, "init", 0o100_755, &fs::read(program).unwrap());

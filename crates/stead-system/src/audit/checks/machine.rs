@@ -66,6 +66,7 @@ pub const AUDIT: [&str; 1] = ["auditd.service"];
 /// From so many per cent a disk is nearly full.
 const FULL: u8 = 90;
 
+#[allow(clippy::unnecessary_wraps)] // so that it is what a check says
 fn same(is: &str, wanted: &str) -> Judgement {
     if is == wanted {
         return Ok(Judged::Pass(is.to_owned()));
@@ -140,9 +141,10 @@ fn audit_log(whole: &Whole, evidence: &Evidence) -> Judgement {
         return Ok(Judged::Pass("auditd.service is active".into()));
     }
     let state = unit.map_or("not-found".into(), Unit::state);
-    let fix = match unit.is_some_and(Unit::there) {
-        true => Fix::Mend(vec![Action::Start { unit: AUDIT[0].into() }]),
-        false => Fix::Switch,
+    let fix = if unit.is_some_and(Unit::there) {
+        Fix::Mend(vec![Action::Start { unit: AUDIT[0].into() }])
+    } else {
+        Fix::Switch
     };
     Ok(Judged::Fail(format!("auditd.service is {state}"), fix))
 }

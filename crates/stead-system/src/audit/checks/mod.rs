@@ -134,6 +134,7 @@ fn concerns(holds: bool) -> Result<(), Silent> {
 }
 
 /// Passes if nothing is wrong.
+#[allow(clippy::unnecessary_wraps)] // so that it is what a check says
 fn unless(wrong: &[String], well: impl Into<String>, fix: impl FnOnce() -> Fix) -> Judgement {
     if wrong.is_empty() {
         return Ok(Judged::Pass(well.into()));

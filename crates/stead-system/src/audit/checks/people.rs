@@ -112,10 +112,7 @@ fn root_number(_: &Whole, evidence: &Evidence) -> Judgement {
 }
 
 /// Those of a kind of password, of those who could log in.
-fn with<'e>(
-    passwords: &'e BTreeMap<String, Password>,
-    kind: Password,
-) -> impl Iterator<Item = &'e String> {
+fn with(passwords: &BTreeMap<String, Password>, kind: Password) -> impl Iterator<Item = &String> {
     passwords.iter().filter(move |(_, is)| **is == kind).map(|(name, _)| name)
 }
 

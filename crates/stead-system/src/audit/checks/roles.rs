@@ -34,7 +34,7 @@ pub fn units(whole: &Whole) -> Vec<(&'static str, &'static [&'static str])> {
                 all.push(("Docker", &["docker.service", "docker.socket"]));
             }
             "llm" if system.llm.server == "vllm" => {
-                all.push(("vLLM", &["vllm.service", "stead-vllm.service"]))
+                all.push(("vLLM", &["vllm.service", "stead-vllm.service"]));
             }
             "llm" => all.push(("Ollama", &["ollama.service", "stead-ollama.service"])),
             "code-server" => {

@@ -68,19 +68,21 @@ fn running(whole: &Whole, evidence: &Evidence) -> Judgement {
             None => format!("{name}.service"),
         };
         let is = units.get(&unit);
-        let done = is.is_some_and(|is| {
-            is.get("ActiveState") == "inactive"
-                && is.get("Result") == "success"
-                && service.restart != "always"
-                && !matches!(is.get("ExecMainStartTimestampMonotonic"), "" | "0")
-        });
+        // What runs once has run.
+        let done = service.restart == "no"
+            && is.is_some_and(|is| {
+                is.get("ActiveState") == "inactive"
+                    && is.get("Result") == "success"
+                    && !matches!(is.get("ExecMainStartTimestampMonotonic"), "" | "0")
+            });
         if is.is_some_and(Unit::active) || (service.calendar.is_none() && done) {
             continue;
         }
         wrong.push(format!("{unit} is {}", is.map_or("not-found".into(), Unit::state)));
-        match is.is_some_and(Unit::there) {
-            true => stopped.push(Action::Start { unit }),
-            false => gone = true,
+        if is.is_some_and(Unit::there) {
+            stopped.push(Action::Start { unit });
+        } else {
+            gone = true;
         }
     }
     unless(&wrong, format!("{} services", whole.system.services.len()), || {

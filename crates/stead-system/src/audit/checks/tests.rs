@@ -8,6 +8,7 @@ use crate::audit::judge;
 use crate::audit::report::{Finding, Verdict};
 use healthy::healthy;
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use table::TABLE;
 
 fn finding(report: &crate::audit::Report, id: &str) -> Finding {
@@ -93,7 +94,8 @@ fn the_manual_lists_every_check() {
     let (_, tail) = rest.split_once(end).unwrap();
     let mut table = String::from("\n| check | what is to be so | if not |\n| --- | --- | --- |\n");
     for check in all() {
-        table += &format!("| `{}` | {}. | {} |\n", check.id, check.title, check.severity.word());
+        let _ =
+            writeln!(table, "| `{}` | {}. | {} |", check.id, check.title, check.severity.word());
     }
     let wanted = format!("{head}{begin}{table}\n{end}{tail}");
     if std::env::var_os("STEAD_UPDATE").is_some() {

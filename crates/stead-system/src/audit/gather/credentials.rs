@@ -126,7 +126,7 @@ pub fn plain(place: &Place) -> Seen<Vec<(PathBuf, &'static str)>> {
     let mut paths: Vec<PathBuf> = vec!["/etc/environment".into(), "/etc/profile".into()];
     paths.extend(place.list("/etc/profile.d")?);
     for path in place.list("/etc/systemd/system")? {
-        if named(&path, |name| name.ends_with(".d")) {
+        if path.extension().is_some_and(|end| end == "d") {
             paths.extend(place.list(&path)?);
         } else {
             paths.push(path);

@@ -98,7 +98,7 @@ pub fn clock() -> Seen<bool> {
     crate::audit::sys::clock_is_held()
 }
 
-pub fn disks(place: &Place) -> Seen<Vec<Disk>> {
+pub fn disks(place: &Place) -> Vec<Disk> {
     let mut found = Vec::new();
     let mut seen = Vec::new();
     for path in DISKS.map(Path::new) {
@@ -111,7 +111,7 @@ pub fn disks(place: &Place) -> Seen<Vec<Disk>> {
         seen.push(device);
         found.extend(disk(&real, path.to_owned()));
     }
-    Ok(found)
+    found
 }
 
 fn disk(real: &Path, at: PathBuf) -> Option<Disk> {

@@ -75,7 +75,7 @@ pub fn gather(place: &Place, whole: &Whole) -> Evidence {
             environments: processes::environments(place, &accounts),
             engine_sockets: sockets::engines(place),
             clock: machine::clock(),
-            disks: machine::disks(place),
+            disks: Ok(machine::disks(place)),
             accounts,
             sshd,
         }

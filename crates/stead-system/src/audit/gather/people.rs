@@ -101,7 +101,11 @@ pub fn rules(text: &str) -> Vec<SudoRule> {
         for who in who.split(',').map(str::trim).filter(|who| !who.is_empty()) {
             match aliases.get(who) {
                 Some(members) => {
-                    found.extend(members.iter().map(|who| SudoRule { who: who.clone(), free, all }))
+                    found.extend(members.iter().map(|who| SudoRule {
+                        who: who.clone(),
+                        free,
+                        all,
+                    }));
                 }
                 None => found.push(SudoRule { who: who.to_owned(), free, all }),
             }
