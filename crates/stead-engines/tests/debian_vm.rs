@@ -182,7 +182,12 @@ impl Debian {
     }
 
     fn apply_by(&self, system: &System, line: &str) -> Said {
-        let whole = Whole { machine: "box".into(), name: "dev".into(), system: system.clone() };
+        let whole = Whole {
+            machine: "box".into(),
+            name: "dev".into(),
+            system: system.clone(),
+            outside: false,
+        };
         let secrets = [("api", "top"), ("ntfy", "tk_secret")];
         let secrets = secrets.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let input =
@@ -279,7 +284,8 @@ fn a_real_debian_becomes_what_is_declared_and_stays_reachable_whatever_fails() {
     debian.bring("/run/stead-system", &fs::read(program).unwrap());
     debian.ok(FAR);
     let mut system = declared(debian.ok("cat /root/key.pub").trim());
-    let whole = Whole { machine: "box".into(), name: "dev".into(), system: system.clone() };
+    let whole =
+        Whole { machine: "box".into(), name: "dev".into(), system: system.clone(), outside: false };
     let packages: Vec<String> = debian::render(&whole).packages.into_iter().collect();
     debian.repository(&packages);
 

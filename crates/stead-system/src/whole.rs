@@ -16,6 +16,9 @@ pub struct Whole {
     pub name: String,
     /// What is declared.
     pub system: System,
+    /// What may connect to the machine is decided around it: it has no firewall of its own.
+    #[serde(default)]
+    pub outside: bool,
 }
 
 impl Whole {
@@ -108,7 +111,7 @@ mod tests {
     use stead_file::declared::{Overlay, OverlayKind, User};
 
     fn whole(system: System) -> Whole {
-        Whole { machine: "my_box".into(), name: "dev".into(), system }
+        Whole { machine: "my_box".into(), name: "dev".into(), system, outside: false }
     }
 
     #[test]

@@ -18,7 +18,7 @@ const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFm9b5kVfA0pP0Zc8W2Xe1h3G6rJq9s4tUvWxYz0aBcD ada@laptop";
 
 fn whole(system: System) -> Whole {
-    Whole { machine: "my_box".into(), name: "dev".into(), system }
+    Whole { machine: "my_box".into(), name: "dev".into(), system, outside: false }
 }
 
 fn strings<const N: usize>(all: [&str; N]) -> Vec<String> {

@@ -210,7 +210,7 @@ proptest! {
             .enumerate()
             .map(|(at, mut system)| {
                 system.hostname = Some(format!("host-{at}"));
-                Whole { machine: machine.clone(), name: name.clone(), system }
+                Whole { machine: machine.clone(), name: name.clone(), system, outside: false }
             })
             .collect();
         let options = stead_system::nixos::Options { name, ..options("x") };

@@ -42,7 +42,9 @@ pub fn render(whole: &Whole) -> Desired {
     services::render(whole, &mut to);
     logs::render(whole, &mut to);
     let inside = roles::render(whole, &mut to);
-    firewall::render(whole, &inside, &mut to);
+    if !whole.outside {
+        firewall::render(whole, &inside, &mut to);
+    }
     // A unit that systemd cannot read is none that it should have.
     to.rule("units", &["/etc/systemd/system/"], Act::Nothing).check =
         words(&["systemd-analyze", "verify", "--man=no", "--recursive-errors=no"]);

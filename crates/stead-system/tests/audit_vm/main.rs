@@ -33,7 +33,7 @@ fn declared() -> Whole {
         secrets: vec!["token".into()],
         ..System::default()
     };
-    Whole { machine: "box".into(), name: "dev".into(), system }
+    Whole { machine: "box".into(), name: "dev".into(), system, outside: false }
 }
 
 struct Machine {

@@ -38,7 +38,7 @@ fn read(path: PathBuf) -> Vec<Whole> {
     let systems = declared.machines.iter().filter_map(|(machine, said)| {
         let name = said.system.clone()?;
         let system = declared.systems[&name].clone();
-        Some(Whole { machine: machine.clone(), name, system })
+        Some(Whole { machine: machine.clone(), name, system, outside: false })
     });
     systems.collect()
 }

@@ -73,5 +73,7 @@ pub fn all(file: &SteadFile) -> Vec<Whole> {
 fn of(file: &SteadFile, system: &str, machine: &str) -> Whole {
     // The file was checked: a machine's system is declared.
     let declared = file.declaration.systems.get(system).cloned().unwrap_or_default();
-    Whole { machine: machine.to_owned(), name: system.to_owned(), system: declared }
+    // A sandbox's network is one process of this host's, which knows what may connect.
+    let outside = file.declaration.machines.get(machine).is_some_and(|it| it.engine == "sandbox");
+    Whole { machine: machine.to_owned(), name: system.to_owned(), system: declared, outside }
 }

@@ -83,7 +83,7 @@ fn declared() -> Whole {
         alerts: Alerts { ntfy: Some("https://ntfy.example.org/box".into()), token: None },
         ..System::default()
     };
-    Whole { machine: "box".into(), name: "dev".into(), system }
+    Whole { machine: "box".into(), name: "dev".into(), system, outside: false }
 }
 
 /// What is declared, and what is found.
