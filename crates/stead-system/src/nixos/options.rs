@@ -10,7 +10,6 @@ pub fn options(text: &str) -> Vec<String> {
     for token in tokens(text) {
         match token {
             Token::Name(name) if bound.is_none() => path.push(name),
-            Token::Name(_) => {}
             Token::Sign('=') if bound.is_none() && !path.is_empty() => {
                 let mut whole = open.last().cloned().unwrap_or_default();
                 whole.append(&mut path);
@@ -32,9 +31,8 @@ pub fn options(text: &str) -> Vec<String> {
                 }
                 path.clear();
             }
-            Token::Sign('.') => {}
-            Token::Sign(_) if bound.is_none() => path.clear(),
-            Token::Sign(_) => {}
+            Token::Sign(sign) if bound.is_none() && sign != '.' => path.clear(),
+            Token::Name(_) | Token::Sign(_) => {}
         }
     }
     found

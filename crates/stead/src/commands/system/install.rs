@@ -100,7 +100,7 @@ fn on_path(name: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
 }
 
-/// Runs it and tells each stage; what it prints is shown when it fails, all of it with STEAD_VERBOSE.
+/// Runs it and tells each stage; what it prints is shown when it fails, all of it where `STEAD_VERBOSE` is set.
 fn follow(mut command: Command) -> Outcome {
     let (reader, writer) = std::io::pipe()?;
     command.stdin(Stdio::inherit()).stdout(writer.try_clone()?).stderr(writer);
