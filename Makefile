@@ -17,7 +17,7 @@ run: build ## build, start the steward, open a first session in a sandbox
 
 build: ## the programs, in release
 	@scripts/deps-build.sh
-	cargo build --locked --release -p stead -p stead-hold -p stead-box -p stead-vm
+	cargo build --locked --release -p stead -p stead-hold -p stead-box -p stead-vm -p stead-system
 
 install: build ## the programs, man pages and completions below PREFIX
 	@scripts/install.sh $(RELEASE) $(PREFIX)
@@ -56,6 +56,7 @@ bench: build ## measure against tmux, shpool, zellij, dtach; bubblewrap and podm
 	cargo run --locked --release -p stead-bench -- --stead $(RELEASE) --machines
 	@scripts/deps-qemu.sh $(CACHE)
 	PATH="$$PATH:$(CACHE)/peers/bin" cargo run --locked --release -p stead-bench -- --stead $(RELEASE) --vms
+	cargo run --locked --release -p stead-bench -- --stead $(RELEASE) --systems
 
 fuzz: ## every fuzz target for a minute
 	@scripts/fuzz.sh 60

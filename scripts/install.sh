@@ -1,7 +1,7 @@
 #!/bin/sh
 # install.sh DIR PREFIX: programs, man pages and completions.
 set -eu
-install -D -m 755 -t "$2/bin" "$1/stead" "$1/stead-hold" "$1/stead-box" "$1/stead-vm"
+install -D -m 755 -t "$2/bin" "$1/stead" "$1/stead-hold" "$1/stead-box" "$1/stead-vm" "$1/stead-system"
 man=$(mktemp -d)
 trap 'rm -rf "$man"' EXIT
 "$1/stead" man "$man"

@@ -16,6 +16,7 @@ mod results;
 mod sample;
 mod stage;
 mod sys;
+mod systems;
 mod targets;
 mod terminal;
 mod vms;
@@ -57,13 +58,16 @@ struct Arguments {
     /// vm-share, vm-states
     #[arg(long, requires = "stead", conflicts_with_all = ["peers", "machines"])]
     vms: bool,
+    /// Declared systems, rendered, switched to and audited, instead of sessions
+    #[arg(long, requires = "stead", conflicts_with_all = ["peers", "machines", "vms"])]
+    systems: bool,
     /// The same ways, fewer times: to try out, not to publish
     #[arg(long)]
     quick: bool,
     /// Where to write NAME.md and NAME.json
     #[arg(long, value_name = "DIR", default_value = "bench/results")]
     out: PathBuf,
-    /// The NAME of the results; latest, machines or vms
+    /// The NAME of the results; latest, machines, vms or systems
     #[arg(long)]
     name: Option<String>,
     /// How the run is said to have been made
@@ -105,7 +109,9 @@ fn main() -> ExitCode {
         }
         std::process::exit(130);
     });
-    let done = if arguments.vms {
+    let done = if arguments.systems {
+        run_systems(&arguments, &in_use)
+    } else if arguments.vms {
         run_vms(&arguments, &in_use)
     } else if arguments.machines {
         run_machines(&arguments, &in_use)
@@ -165,6 +171,21 @@ fn run_vms(arguments: &Arguments, in_use: &InUse) -> Result<()> {
     let command = arguments.made_by.clone().unwrap_or_else(command_line);
     let report = Report { set: vms::set(), command, machine, scale, programs, results };
     write(&report, &arguments.out, arguments.name.as_deref().unwrap_or("vms"))
+}
+
+fn run_systems(arguments: &Arguments, in_use: &InUse) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("systems are not measured: bringing a machine to one needs root");
+        return Ok(());
+    }
+    let scale = if arguments.quick { systems::Scale::QUICK } else { systems::Scale::FULL };
+    let mut machine = Machine::look()?;
+    let stead = arguments.stead.as_deref().unwrap_or(Path::new("."));
+    let (results, programs) = systems::measure(stead, scale, in_use)?;
+    machine.at_end();
+    let command = arguments.made_by.clone().unwrap_or_else(command_line);
+    let report = Report { set: systems::set(), command, machine, scale, programs, results };
+    write(&report, &arguments.out, arguments.name.as_deref().unwrap_or("systems"))
 }
 
 fn run(arguments: &Arguments, in_use: &InUse) -> Result<()> {

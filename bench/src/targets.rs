@@ -80,6 +80,13 @@ pub const ALL: [Target; 15] = [
     target("1,000 sessions, all listed", "crowd", Own("listed"), AtLeast(1000.0)),
 ];
 
+/// Of declared systems.
+pub const SYSTEMS: [Target; 3] = [
+    target("100 machines rendered, ms", "systems", Own("render of 100 p50 ms"), AtMost(1000.0)),
+    target("a switch with nothing to change, ms", "systems", Own("switch p50 ms"), AtMost(2000.0)),
+    target("an audit, ms", "systems", Own("audit p50 ms"), AtMost(3000.0)),
+];
+
 /// Those of machines.
 pub const MACHINES: [Target; 14] = [
     target(

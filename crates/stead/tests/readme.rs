@@ -105,9 +105,10 @@ fn dots_stand_for_anything() {
 fn every_command_in_the_manual_is_one() {
     let world = World::new();
     let mut seen = 0;
-    for file in ["README.md", "docs/agents.md", "docs/json.md", "docs/machines.md", "docs/qemu.md"]
-    {
-        let text = std::fs::read_to_string(root().join(file)).unwrap();
+    let manual = ["agents", "json", "machines", "qemu", "systems", "audit"]
+        .map(|name| format!("docs/{name}.md"));
+    for file in ["README.md".to_owned()].into_iter().chain(manual) {
+        let text = std::fs::read_to_string(root().join(&file)).unwrap();
         for line in text.lines() {
             let Some(command) = line.strip_prefix("    ").filter(|l| l.starts_with("stead "))
             else {

@@ -156,6 +156,9 @@ fn a_system_is_written_as_files_and_what_a_person_changed_stays() {
     assert!(said.contains("written  flake/hosts/box/default.nix"), "{said}");
     assert!(std::fs::read_to_string(&flake).unwrap().ends_with("# mine\n"));
 
+    let said = world.ok(&["system", "render", "--all", "every"]);
+    assert!(said.contains("written  every/box/user-data"), "{said}");
+    assert_eq!(world.stead(&["system", "render", "--all", "dev", "every"]).status, 2);
     let said = world.stead(&["system", "render", "dve"]);
     assert_eq!(said.status, 2, "{said:?}");
     assert!(said.err.contains("it declares: dev"), "{said:?}");

@@ -28,13 +28,12 @@ pub enum To {
 /// `stead system render`.
 #[derive(Debug, Args)]
 pub struct Render {
-    /// The system's name, or a machine's; `--all` takes every system
+    /// The system's name, or a machine's
     #[arg(required_unless_present = "all")]
     pub name: Option<String>,
-    /// The folder to write to. What a person changed there is left alone
-    #[arg(default_value = "system")]
-    pub folder: PathBuf,
-    /// Render every declared system
+    /// The folder to write to; `system` by default. What a person changed there is left alone
+    pub folder: Option<PathBuf>,
+    /// Render every declared system; then the folder is the only argument
     #[arg(long)]
     pub all: bool,
     /// What to render it to, whatever the file says

@@ -133,7 +133,7 @@ impl World {
         }
         let bin = self.path().join("bin");
         std::fs::create_dir(&bin).unwrap();
-        for program in ["stead", "stead-hold", "stead-box", "stead-vm"] {
+        for program in ["stead", "stead-hold", "stead-box", "stead-vm", "stead-system"] {
             std::fs::copy(self.programs.join(program), bin.join(program)).unwrap();
         }
         self.programs = bin;

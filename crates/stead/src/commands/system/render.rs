@@ -13,10 +13,14 @@ use stead_system::{File, Tree, Whole, debian, nixos};
 
 pub fn run(args: &Render) -> Outcome {
     let file = stead_file::read(args.file.file.as_deref())?;
-    let wholes = match &args.name {
-        Some(name) if !args.all => vec![whole(&file, name)?],
-        _ => all(&file),
+    let (wholes, folder) = match (&args.name, &args.folder) {
+        (Some(_), Some(_)) if args.all => {
+            return Err(Failure::misused("--all takes every system, and only a folder besides"));
+        }
+        (Some(name), folder) if !args.all => (vec![whole(&file, name)?], folder.clone()),
+        (folder, _) => (all(&file), folder.as_ref().map(PathBuf::from)),
     };
+    let folder = folder.unwrap_or_else(|| PathBuf::from("system"));
     if wholes.is_empty() {
         return Err(Failure::misused(format!("{} declares no system", file.owner))
             .help("declare one with [systems.NAME]"));
@@ -35,22 +39,22 @@ pub fn run(args: &Render) -> Outcome {
     for whole in &on_debian {
         tree.extend(user_data(whole)?);
     }
-    let written = write(&tree, &args.folder)?;
+    let written = write(&tree, &folder)?;
     if args.json.json {
         print_json(&written)?;
         return Ok(0);
     }
     for (paths, what) in [(&written.written, "written"), (&written.removed, "removed")] {
         for path in paths {
-            print(format!("{what}  {}\n", args.folder.join(path).display()).as_bytes())?;
+            print(format!("{what}  {}\n", folder.join(path).display()).as_bytes())?;
         }
     }
     for path in &written.left {
-        let path = args.folder.join(path);
+        let path = folder.join(path);
         print(format!("left     {} is yours: it was changed since\n", path.display()).as_bytes())?;
     }
     if written.written.is_empty() && written.removed.is_empty() {
-        print(format!("{} is as declared\n", args.folder.display()).as_bytes())?;
+        print(format!("{} is as declared\n", folder.display()).as_bytes())?;
     }
     Ok(0)
 }
