@@ -26,6 +26,8 @@ fn able() -> bool {
     let tools = ["qemu-system-x86_64", "qemu-img", "mmdebstrap", "apt-get", "dpkg-deb"];
     if let Some(program) = tools.into_iter().find(|name| Tools::of_host().find(name).is_none()) {
         eprintln!("SKIPPED: there is no {program}");
+    } else if !fs::read_to_string("/etc/os-release").is_ok_and(|text| text.contains("bookworm")) {
+        eprintln!("SKIPPED: the packages of Debian 12 are fetched by the apt of one");
     } else if !rustix::process::geteuid().is_root() {
         eprintln!("SKIPPED: only root makes images");
     } else {
