@@ -26,6 +26,8 @@ fn able() -> bool {
     let tools = ["qemu-system-x86_64", "qemu-img", "mmdebstrap", "apt-get", "dpkg-deb"];
     if let Some(program) = tools.into_iter().find(|name| Tools::of_host().find(name).is_none()) {
         eprintln!("SKIPPED: there is no {program}");
+    } else if !fs::read_to_string("/etc/os-release").is_ok_and(|text| text.contains("bookworm")) {
+        eprintln!("SKIPPED: the packages of Debian 12 are fetched by the apt of one");
     } else if !rustix::process::geteuid().is_root() {
         eprintln!("SKIPPED: only root makes images");
     } else {
@@ -146,20 +148,20 @@ impl Debian {
             let version = line.split_once('(').unwrap().1.split_whitespace().next().unwrap();
             let begin = format!("{name}_{}_", version.replace(':', "%3a"));
             let file = fs::read_dir(&cache).unwrap().flatten().map(|entry| entry.file_name());
-            let file = file
-                .map(|name| name.into_string().unwrap())
-                .find(|file| file.starts_with(&begin) && file.ends_with(".deb"));
+            let file =
+                file.map(|name| name.into_string().unwrap()).find(|file| file.starts_with(&begin));
             let file = file.unwrap_or_else(|| panic!("no {begin}"));
             let path = cache.join(&file);
             let about = Command::new("dpkg-deb").arg("-f").arg(&path).output().unwrap();
             let sum = Command::new("sha256sum").arg(&path).output().unwrap();
             let sum = String::from_utf8(sum.stdout).unwrap();
             index += String::from_utf8(about.stdout).unwrap().trim_end();
-            index += &format!(
+            let more = format!(
                 "\nFilename: ./{file}\nSize: {}\nSHA256: {}\n\n",
                 path.metadata().unwrap().len(),
                 sum.split_whitespace().next().unwrap()
             );
+            index += &more;
             files.push(file);
         }
         let tar =

@@ -34,7 +34,7 @@ pub(super) fn same(path: &Path, file: &File) -> bool {
 /// Puts a file in place, so that at any instant there is the whole old one or the whole new one.
 pub(super) fn write(path: &Path, file: &File) -> Result<(), String> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(folder).map_err(failed("made", folder))?;
+    open_folder(folder)?;
     if path.is_dir() && !path.is_symlink() {
         return Err(format!("{} is a folder, and should be a file: remove it", path.display()));
     }
@@ -51,6 +51,21 @@ pub(super) fn write(path: &Path, file: &File) -> Result<(), String> {
         let _ = fs::remove_file(&next);
         format!("{} cannot be written: {error}", path.display())
     })
+}
+
+/// Makes a folder, and those above it, that all may look into, whoever started this with whatever mask: sshd reads keys
+/// with the rights of who comes in.
+fn open_folder(path: &Path) -> Result<(), String> {
+    let missing: Vec<&Path> = path
+        .ancestors()
+        .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+        .collect();
+    for folder in missing.into_iter().rev() {
+        fs::create_dir(folder)
+            .and_then(|()| fs::set_permissions(folder, Permissions::from_mode(0o755)))
+            .map_err(failed("made", folder))?;
+    }
+    Ok(())
 }
 
 /// A name beside it that no program takes for a configuration.
@@ -80,7 +95,7 @@ pub(super) fn put_back(path: &Path, before: Option<&File>) -> Result<(), String>
 /// Makes a link lead there.
 pub(super) fn link(path: &Path, target: &Path) -> Result<(), String> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(folder).map_err(failed("made", folder))?;
+    open_folder(folder)?;
     let next = beside(path);
     let _ = fs::remove_file(&next);
     symlink(target, &next).and_then(|()| fs::rename(&next, path)).map_err(|error| {

@@ -96,7 +96,7 @@ fn updates(follow: &[String], to: &mut Desired) {
         format!(
             "[Unit]\nDescription=Agents follow their makers\nWants=network-online.target\nAfter=network-online.target\n\n\
              [Service]\nType=oneshot\nExecStart={}\nEnvironment=HOME=%C/stead-agents\nCacheDirectory=stead-agents\n\
-             ReadWritePaths={PREFIX}\n{}",
+             ReadWritePaths={PREFIX}\n{}UMask=0022\n",
             quote::command(&install),
             super::hardening::lines(super::hardening::Needs { network: true, jit: true, ..Default::default() })
         ),
