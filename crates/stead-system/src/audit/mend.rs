@@ -63,3 +63,39 @@ fn run(name: &str, arguments: &[&str]) -> Result<(), String> {
     command.stdin(Stdio::null()).stdout(Stdio::null());
     super::gather::run_within(&mut command, name, arguments).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::close;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::os::unix::net::UnixListener;
+    use std::path::Path;
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn permissions_are_taken_and_never_given_and_links_are_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::write(path("open"), "").unwrap();
+        fs::write(path("strict"), "").unwrap();
+        let set =
+            |name: &str, mode| fs::set_permissions(path(name), fs::Permissions::from_mode(mode));
+        set("open", 0o664).unwrap();
+        set("strict", 0o400).unwrap();
+        let _socket = UnixListener::bind(path("socket")).unwrap();
+        set("socket", 0o666).unwrap();
+        symlink(path("open"), path("link")).unwrap();
+        assert!(close(&path("link"), 0o077).unwrap_err().contains("a link"));
+        assert_eq!(mode(&path("open")), 0o664);
+        for name in ["open", "strict", "socket"] {
+            close(&path(name), 0o077).unwrap();
+        }
+        let modes = ["open", "strict", "socket"].map(|name| mode(&path(name)));
+        assert_eq!(modes, [0o600, 0o400, 0o600]);
+        assert!(close(&path("none"), 0o077).is_err());
+    }
+}

@@ -60,7 +60,11 @@ const INSIDE: [&str; 12] = [
 ];
 /// Ports at which a machine hears what address it is given; rules let in what comes from the server's port.
 const DHCP: [u16; 2] = [68, 546];
-const METADATA: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254));
+/// Where clouds give credentials to whoever asks.
+const METADATA: [IpAddr; 2] = [
+    IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254)),
+    IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+];
 
 /// Interfaces that nobody trusts: those that are there, and one that no rule names.
 fn outside<'e>(whole: &Whole, evidence: &'e Evidence) -> Vec<&'e str> {
@@ -180,21 +184,30 @@ fn metadata(whole: &Whole, evidence: &Evidence) -> Judgement {
         senders.push(("root".into(), 0));
     }
     let (mut wrong, mut unclear) = (Vec::new(), Vec::new());
+    let addresses = if evidence.ipv6 { &METADATA[..] } else { &METADATA[..1] };
     for (name, uid) in senders {
-        for interface in outside(whole, evidence) {
-            let packet =
-                Packet { to: METADATA, sender: Some(uid), ..packet(interface, false, false, 80) };
-            match rules.fate("output", &packet) {
-                Fate::Stopped => continue,
-                Fate::Through => wrong.push(format!("{name} reaches 169.254.169.254")),
-                Fate::Unclear => unclear.push(name.clone()),
-            }
-            break;
+        let mut worst = Fate::Stopped;
+        for (interface, &to) in outside(whole, evidence)
+            .into_iter()
+            .flat_map(|one| addresses.iter().map(move |to| (one, to)))
+        {
+            let six = to.is_ipv6();
+            let packet = Packet { to, sender: Some(uid), ..packet(interface, six, false, 80) };
+            worst = match (worst, rules.fate("output", &packet)) {
+                (Fate::Through, _) | (_, Fate::Through) => Fate::Through,
+                (Fate::Unclear, _) | (_, Fate::Unclear) => Fate::Unclear,
+                _ => Fate::Stopped,
+            };
+        }
+        match worst {
+            Fate::Through => wrong.push(format!("{name} reaches 169.254.169.254 or fd00:ec2::254")),
+            Fate::Unclear => unclear.push(name),
+            Fate::Stopped => {}
         }
     }
     if let (Some(name), true) = (unclear.first(), wrong.is_empty()) {
         return Err(Silent::Unknown(format!(
-            "whether {name} reaches 169.254.169.254 cannot be told from the rules"
+            "whether {name} reaches the metadata address cannot be told from the rules"
         )));
     }
     unless(&wrong, "the rules stop it", || Fix::Switch)

@@ -21,7 +21,7 @@ fn a_program_that_hangs_prints_without_end_or_is_not_there_makes_unknown() {
     let begun = Instant::now();
     assert!(run("sleep 600", 100).unwrap_err().contains("did not answer"));
     assert!(run("trap '' TERM; sleep 600 & wait", 100).unwrap_err().contains("did not answer"));
-    assert!(begun.elapsed() < Duration::from_secs(60));
+    assert!(begun.elapsed() < Duration::from_mins(1));
     assert!(run("yes", 90_500).unwrap_err().contains("more than 16 MiB"));
     assert!(run("echo wrong >&2; exit 2", 90_500).unwrap_err().contains("wrong"));
     // What it leaves behind is not waited for.

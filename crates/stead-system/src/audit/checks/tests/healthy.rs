@@ -21,6 +21,7 @@ pub fn rules(more: &str) -> Ruleset {
         {more}
         {{"rule":{{"family":"inet","table":"s","chain":"i","expr":[{{"match":{{"op":"==","left":{{"meta":{{"key":"iifname"}}}},"right":"tailscale0"}}}},{{"accept":null}}]}}}},
         {{"rule":{{"family":"inet","table":"s","chain":"i","expr":[{{"match":{{"op":"==","left":{{"payload":{{"protocol":"udp","field":"dport"}}}},"right":41641}}}},{{"accept":null}}]}}}},
+        {{"rule":{{"family":"inet","table":"s","chain":"o","expr":[{{"match":{{"op":"==","left":{{"payload":{{"protocol":"ip6","field":"daddr"}}}},"right":"fd00:ec2::254"}}}},{{"match":{{"op":"!=","left":{{"meta":{{"key":"skuid"}}}},"right":0}}}},{{"reject":null}}]}}}},
         {{"rule":{{"family":"inet","table":"s","chain":"o","expr":[{{"match":{{"op":"==","left":{{"payload":{{"protocol":"ip","field":"daddr"}}}},"right":"169.254.169.254"}}}},{{"match":{{"op":"!=","left":{{"meta":{{"key":"skuid"}}}},"right":0}}}},{{"reject":null}}]}}}}]}}"#
     );
     Ruleset::parse(text.as_bytes()).unwrap()

@@ -76,7 +76,7 @@ pub const TABLE: &[Row] = &[
         |e| e.sshd = none()
     ),
     row!("ssh.keys", "pubkeyauthentication no", |_, e| set(e, "pubkeyauthentication", "no"), |e| {
-        e.sshd = none()
+        e.sshd = none();
     }),
     row!("ssh.empty-password", "yes", |_, e| set(e, "permitemptypasswords", "yes"), |e| e.sshd =
         none()),
@@ -89,7 +89,7 @@ pub const TABLE: &[Row] = &[
         |e| e.sshd = none()
     ),
     row!("ssh.tries", "MaxAuthTries 6, declared are 3", |_, e| set(e, "maxauthtries", "6"), |e| {
-        e.sshd = none()
+        e.sshd = none();
     }),
     row!("ssh.idle", "ClientAliveInterval 0", |_, e| set(e, "clientaliveinterval", "0"), |e| e
         .sshd =
@@ -198,7 +198,7 @@ pub const TABLE: &[Row] = &[
         |e| e.passwords = none()
     ),
     row!("users.password", "root has a password", |_, e| password(e, "root", Password::Set), |e| {
-        e.passwords = none()
+        e.passwords = none();
     }),
     row!(
         "users.strong-groups",
@@ -383,7 +383,7 @@ pub const TABLE: &[Row] = &[
         none()),
     row!("machine.clock", "goes by no other", |_, e| e.clock = Ok(false), |e| e.clock = none()),
     row!("machine.disk", "/ is full to 95 %", |_, e| e.disks.as_mut().unwrap()[0].used = 95, |e| {
-        e.disks = none()
+        e.disks = none();
     }),
     row!(
         "machine.audit-log",
