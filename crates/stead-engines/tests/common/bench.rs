@@ -147,8 +147,9 @@ impl Bench for QemuBench {
     }
 
     fn small_disk(&self) -> Size {
-        // The image has two.
-        Size((2 << 30) + (64 << 20))
+        // A light image has two, a full one four.
+        let image = if self.guest == Guest::Light { 2 } else { 4 };
+        Size((image << 30) + (64 << 20))
     }
 
     async fn residue(&self) -> Vec<String> {
