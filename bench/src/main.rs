@@ -37,6 +37,7 @@ use std::time::Duration;
 /// Measures Stead beside other programs that keep sessions.
 #[derive(Parser)]
 #[command(name = "stead-bench")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 struct Arguments {
     /// Only these metrics: attach, echo, drain, create, memory, history, crowd
     #[arg(long, value_delimiter = ',', value_name = "METRIC")]
