@@ -29,7 +29,7 @@ test-deps: ## what the tests need: Debian packages, agents, the reference termin
 
 test: test-deps ## every test that is quick enough for each change
 	cargo build --locked --workspace
-	PATH="$$PATH:$(CACHE)/peers/bin" cargo test --locked --workspace --no-fail-fast
+	PATH="$$PATH:$(CACHE)/peers/bin" scripts/test.sh
 	@scripts/fuzz.sh 10
 
 test-long: test-deps ## the survival matrix at 50 instants a row, operations cut short at 300, every kind of guest, long fuzzing

@@ -12,6 +12,7 @@ pub mod nixos;
 pub mod packages;
 mod tree;
 mod whole;
+pub mod wireguard;
 
 pub use tree::{File, Tree};
 pub use whole::{Whole, secret_path};

@@ -164,6 +164,48 @@ fn a_system_is_written_as_files_and_what_a_person_changed_stays() {
     assert!(said.err.contains("it declares: dev"), "{said:?}");
 }
 
+#[test]
+fn a_phone_joins_by_a_code_that_is_shown_once() {
+    let has_wg = std::process::Command::new("wg").arg("--version").output().is_ok();
+    assert!(has_wg, "wireguard-tools are not installed: scripts/deps-test.sh");
+    let world = World::new();
+    world.declare(
+        "[systems.dev.overlay]\nkind = \"wireguard\"\nkey = \"wg\"\naddress = \"10.9.0.1/24\"\n",
+    );
+    secret(&world, "wg", "no key");
+    let said = world.stead(&["system", "device", "dev", "box.example.org"]);
+    assert_eq!(said.status, 1, "{said:?}");
+    assert!(said.err.contains("wg genkey"), "{said:?}");
+
+    let wg = |what: &str, input: &str| {
+        let script = format!("printf '%s\\n' \"$1\" | wg {what}");
+        let output =
+            std::process::Command::new("sh").args(["-c", &script, "sh", input]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let own = wg("genkey", "");
+    secret(&world, "wg", &own);
+    let said = world.stead(&["system", "device", "dev", "box.example.org", "--config"]);
+    assert_eq!(said.status, 0, "{said:?}");
+    let value = |key: &str| {
+        let line = said.out.lines().find_map(|line| line.strip_prefix(&format!("{key} = ")));
+        line.unwrap_or_else(|| panic!("no {key} in {said:?}")).to_owned()
+    };
+    assert_eq!(value("PublicKey"), wg("pubkey", &own));
+    assert_eq!(
+        (value("Endpoint"), value("Address")),
+        ("box.example.org:51820".into(), "10.9.0.2/32".into())
+    );
+    // What is added to the file is a peer that the file takes.
+    let peer = format!("{} 10.9.0.2/32", wg("pubkey", &value("PrivateKey")));
+    assert!(said.err.contains(&format!("\"{peer}\"")), "{said:?}");
+    world.declare(&format!("[systems.dev.overlay]\nkind = \"wireguard\"\nkey = \"wg\"\naddress = \"10.9.0.1/24\"\npeers = [\"{peer}\"]\n"));
+    let next = world.stead(&["system", "device", "dev", "box.example.org:1234"]);
+    assert_eq!(next.status, 0, "{next:?}");
+    assert!(next.err.contains(" 10.9.0.3/32"), "{next:?}");
+    assert!(next.out.lines().count() > 20 && next.out.contains('█'), "{next:?}");
+}
+
 /// What of NixOS a switch talks to; what each was told is in `/said`.
 const STAND_INS: &str = r#"
 set -e

@@ -18,7 +18,7 @@ pub use printed::{Export, ExportFormat, Logs, Replay, Screen, ScreenFormat, Sear
 pub use program::{Completions, Man, Steward};
 pub use sessions::{Attach, Kill, Rename, Restart, RestartWord, Rm, Run, Send, Status, Wait};
 pub use states::{CloneMachine, Move, Snapshot};
-pub use system::{Audit, Install, Render, Switch, System, To};
+pub use system::{Audit, Device, Install, Render, Switch, System, To};
 
 use clap::{Args, Parser, Subcommand};
 

@@ -14,6 +14,8 @@ pub enum System {
     Switch(Switch),
     /// Install NixOS on a fresh machine by nixos-anywhere: all that is on its disk is lost
     Install(Install),
+    /// Let a phone or laptop join a machine's WireGuard: a QR code with its configuration
+    Device(Device),
 }
 
 /// What a system is rendered to.
@@ -85,6 +87,21 @@ pub struct Install {
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub file: SteadFile,
+}
+
+/// `stead system device`.
+#[derive(Debug, Args)]
+pub struct Device {
+    /// The machine, or its system
+    pub machine: String,
+    /// Where the machine is reached: HOST or HOST:PORT
+    pub endpoint: String,
+    /// Print the configuration as text
+    #[arg(long)]
+    pub config: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub file: SteadFile,

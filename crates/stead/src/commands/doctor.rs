@@ -1,5 +1,6 @@
 //! `stead doctor`: what this host can do for machines, found out by making one; or what is wrong with one that is there.
 
+mod host;
 mod vm;
 
 use super::{door, machine, print, print_json};
@@ -152,6 +153,7 @@ fn of_host() -> Result<Vec<Finding>, Failure> {
     };
     findings.push(Finding::of("images of other systems, such as debian/12", images));
     findings.extend(vm::findings(&places));
+    findings.extend(host::findings(&places));
     findings.extend(
         notes.into_iter().map(|note| Finding::of("a sandbox is all that it should be", Err(note))),
     );

@@ -1,6 +1,7 @@
 //! `stead system`: declared systems, rendered, installed, and brought to machines.
 
 mod claude_home;
+mod device;
 mod inside;
 mod install;
 mod nixos;
@@ -19,6 +20,7 @@ pub fn run(args: &System) -> Outcome {
         System::Render(args) => render::run(args),
         System::Switch(args) => switch::run(args),
         System::Install(args) => install::run(args),
+        System::Device(args) => device::run(args),
     }
 }
 
