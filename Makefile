@@ -44,6 +44,7 @@ test-long: test-deps ## the survival matrix at 50 instants a row, operations cut
 check: ## format, lints, documentation, licences
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked -p stead-engines -p stead-system --test qemu --test debian_vm --test audit_vm -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --locked --workspace --no-deps --document-private-items
 	@scripts/audit.sh $(CACHE)
 
