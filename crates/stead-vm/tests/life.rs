@@ -272,6 +272,8 @@ fn a_guest_that_is_restored_from_its_memory_becomes_another_while_it_runs() {
         let events = "\"migrate-set-capabilities\", \"arguments\": {\"capabilities\": [{\"capability\": \"events\", \"state\": true}]}";
         guest.order(&[(events, None), ("\"stop\"", None), (&out, Some("completed"))]);
         drop(guest);
+        // It may be waiting for somebody to read.
+        drop(flood.stdout.take());
         flood.wait().expect("its end");
 
         let mut boot = Boot::new(machine);
