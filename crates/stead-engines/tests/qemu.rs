@@ -14,8 +14,7 @@ use stead_machine::conformance::{self, Outcome};
 stead_machine::conformance_tests!(QemuBench::warm(Guest::Light, Board::Microvm).await);
 
 /// What another guest or another machine may do otherwise; the rest is the engine's alone.
-const FULL: [&str; 4] =
-    ["everything_may_be_asked_twice", "a_restart_keeps_the_state", "identity", "shares_are_shared"];
+const FULL: [&str; 2] = ["a_restart_keeps_the_state", "shares_are_shared"];
 const LIGHT: [&str; 2] = ["a_restart_keeps_the_state", "shares_are_shared"];
 
 /// Runs these checks on such guests, and fails with all that failed.
