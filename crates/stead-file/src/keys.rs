@@ -4,6 +4,7 @@ mod qemu;
 mod system;
 
 pub(crate) use qemu::{DESKTOP, QEMU};
+pub use system::ROLES;
 pub(crate) use system::{
     AGENTS, ALERTS, CODE_SERVER, CONTAINERS, DEBIAN, DISK, FIREWALL, GIT, LLM, LOGS, NIXOS,
     OVERLAY, REVERSE_PROXY, ROLE_DESKTOP, SERVICE, SSH, SYSTEM, USER,

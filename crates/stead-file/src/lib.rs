@@ -43,6 +43,7 @@ pub use declared::Declaration;
 pub use find::{FILE_NAME, find};
 pub use form::MAX_NAME;
 pub use init::init;
+pub use keys::ROLES;
 pub use page::page;
 pub use problem::{Problem, Report};
 pub use read::{Checked, read};

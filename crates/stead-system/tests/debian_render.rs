@@ -35,17 +35,7 @@ fn full() -> System {
         ..User::default()
     };
     system.users.insert("ada".into(), user);
-    system.roles = strings([
-        "agent-host",
-        "hypervisor",
-        "desktop",
-        "k3s",
-        "incus-host",
-        "container-host",
-        "llm",
-        "code-server",
-        "reverse-proxy",
-    ]);
+    system.roles = strings(stead_file::ROLES);
     system.agents.install = strings(["claude", "codex", "opencode", "gemini"]);
     system.agents.versions.insert("claude".into(), "2.1.0".into());
     system.agents.tools = strings(["starship", "atuin", "git-tools", "granted", "awscli"]);

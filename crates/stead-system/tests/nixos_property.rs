@@ -101,18 +101,7 @@ prop_compose! {
 }
 
 fn roles() -> impl Strategy<Value = Vec<String>> {
-    let all = vec![
-        "agent-host",
-        "hypervisor",
-        "desktop",
-        "k3s",
-        "incus-host",
-        "container-host",
-        "llm",
-        "code-server",
-        "reverse-proxy",
-    ];
-    prop::sample::subsequence(all, 0..9)
+    prop::sample::subsequence(stead_file::ROLES.to_vec(), 0..=stead_file::ROLES.len())
         .prop_map(|roles| roles.into_iter().map(String::from).collect())
 }
 

@@ -99,6 +99,19 @@ fn the_examples_are_planned_as_they_are() {
 }
 
 #[test]
+fn the_systems_of_the_examples_are_written_for_both() {
+    for name in ["ai-vm", "microvm-host", "cloud-dev-server", "ec2-remote-dev", "agents-lxc"] {
+        let world = world();
+        world.declare(&example(name));
+        for (to, file) in [("nixos", "flake.nix"), ("debian", "user-data")] {
+            let said = world.stead(&["system", "render", "--all", to, "--to", to]);
+            fine(&said);
+            assert!(said.out.contains(file), "{name}: {said:?}");
+        }
+    }
+}
+
+#[test]
 fn all_five_machines_of_a_computer_of_virtual_machines_run_at_once() {
     let world = world();
     let file = small("microvm-host");

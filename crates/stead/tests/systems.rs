@@ -165,6 +165,33 @@ fn a_system_is_written_as_files_and_what_a_person_changed_stays() {
 }
 
 #[test]
+fn doctor_says_what_installs_nixos_elsewhere() {
+    let world = World::new();
+    let bin = world.home().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let works = || {
+        let mut command = world.stead_command();
+        let path = format!("{}:/usr/bin:/bin", bin.display());
+        let said =
+            common::said(&command.args(["doctor", "--json"]).env("PATH", path).output().unwrap());
+        let all: Vec<Value> = serde_json::from_str(&said.out).unwrap();
+        let found = |word: &str| {
+            let mut all = all.iter();
+            all.find(|it| it["what"].as_str().unwrap().contains(word))
+                .unwrap_or_else(|| panic!("{said:?}"))
+                .clone()
+        };
+        assert!(found("room")["works"].is_boolean() && found("clock")["works"].is_boolean());
+        found("NixOS")["works"] == true
+    };
+    if works() {
+        return println!("SKIPPED: nix is installed here");
+    }
+    std::fs::write(bin.join("nixos-anywhere"), "").unwrap();
+    assert!(works());
+}
+
+#[test]
 fn a_phone_joins_by_a_code_that_is_shown_once() {
     let has_wg = std::process::Command::new("wg").arg("--version").output().is_ok();
     assert!(has_wg, "wireguard-tools are not installed: scripts/deps-test.sh");

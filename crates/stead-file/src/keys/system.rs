@@ -6,7 +6,8 @@ mod service;
 mod way_in;
 
 pub(crate) use agents::{AGENTS, GIT};
-pub(crate) use roles::{CODE_SERVER, CONTAINERS, LLM, REVERSE_PROXY, ROLE_DESKTOP, ROLES};
+pub use roles::ROLES;
+pub(crate) use roles::{CODE_SERVER, CONTAINERS, LLM, REVERSE_PROXY, ROLE_DESKTOP};
 pub(crate) use service::{ALERTS, LOGS, SERVICE};
 pub(crate) use way_in::{FIREWALL, OVERLAY, SSH};
 

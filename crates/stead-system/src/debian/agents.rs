@@ -16,22 +16,8 @@ pub(super) fn render(whole: &Whole, to: &mut Desired) {
         let version = agents.versions.get(name).map(|version| quote::plain(version));
         let asked = format!("{}@{}", agent.npm, version.as_deref().unwrap_or("latest"));
         let program = format!("{PREFIX}/bin/{}", agent.program);
-        to.task(
-            format!("agent {}", quote::name(name)),
-            Some(&program),
-            &[
-                "npm",
-                "install",
-                "--global",
-                "--no-audit",
-                "--no-fund",
-                "--loglevel=error",
-                "--prefix",
-                PREFIX,
-                &asked,
-            ],
-            &["npm", "uninstall", "--global", "--loglevel=error", "--prefix", PREFIX, agent.npm],
-        );
+        let task = format!("agent {}", quote::name(name));
+        to.npm(task, PREFIX, &program, (agent.npm, &asked));
         link(agent.program, &program, agents.git.get(name), to);
         if version.is_none() {
             follow.push(asked);
@@ -158,22 +144,7 @@ fn elsewhere(name: &str, whole: &Whole, to: &mut Desired) {
         "pnpm" | "typescript-language-server" | "pyright" => {
             vendor::add("node", whole, to);
             let program = format!("{PREFIX}/bin/{name}");
-            to.task(
-                name,
-                Some(&program),
-                &[
-                    "npm",
-                    "install",
-                    "--global",
-                    "--no-audit",
-                    "--no-fund",
-                    "--loglevel=error",
-                    "--prefix",
-                    PREFIX,
-                    name,
-                ],
-                &["npm", "uninstall", "--global", "--loglevel=error", "--prefix", PREFIX, name],
-            );
+            to.npm(name, PREFIX, &program, (name, name));
             to.links.insert(format!("/usr/local/bin/{name}").into(), program.into());
         }
         "uv" | "ruff" => {

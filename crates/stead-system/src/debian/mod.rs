@@ -122,6 +122,21 @@ impl Desired {
         }
     }
 
+    /// Has npm install a package below a folder: by its name, and as it is asked for, which may name a version.
+    fn npm(
+        &mut self,
+        task: impl Into<String>,
+        prefix: &str,
+        program: &str,
+        (package, asked): (&str, &str),
+    ) {
+        let npm =
+            |verb: &'static str| ["npm", verb, "--global", "--loglevel=error", "--prefix", prefix];
+        let install = [&npm("install")[..], &["--no-audit", "--no-fund", asked]].concat();
+        let uninstall = [&npm("uninstall")[..], &[package]].concat();
+        self.task(task, Some(program), &install, &uninstall);
+    }
+
     fn task(
         &mut self,
         name: impl Into<String>,

@@ -7,7 +7,7 @@ use crate::table::{Key, Table, rows};
 use crate::text::{DOMAIN, LINE, LOGIN, MAIL, MODEL, UPSTREAM, URL};
 
 /// The roles there are.
-pub(crate) const ROLES: [&str; 9] = [
+pub const ROLES: [&str; 9] = [
     "agent-host",
     "hypervisor",
     "desktop",

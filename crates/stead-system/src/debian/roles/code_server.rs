@@ -14,22 +14,11 @@ pub(super) fn render(whole: &Whole, to: &mut Desired) -> &'static [&'static str]
     vendor::add("node", whole, to);
     to.package(&["build-essential", "python3"]);
     let prefix = "/opt/stead/code-server";
-    to.task(
+    to.npm(
         "code-server",
-        Some(&format!("{prefix}/bin/code-server")),
-        &[
-            "npm",
-            "install",
-            "--global",
-            "--no-audit",
-            "--no-fund",
-            "--loglevel=error",
-            "--unsafe-perm",
-            "--prefix",
-            prefix,
-            "code-server",
-        ],
-        &["rm", "-rf", prefix],
+        prefix,
+        &format!("{prefix}/bin/code-server"),
+        ("code-server", "code-server"),
     );
     to.unit(
         "stead-code-server.service",
