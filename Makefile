@@ -35,10 +35,10 @@ test: test-deps ## every test that is quick enough for each change
 test-long: test-deps ## the survival matrix at 50 instants a row, operations cut short at 300, every kind of guest, long fuzzing
 	@scripts/deps-qemu.sh $(CACHE) long
 	cargo build --locked --workspace
-	STEAD_TEST_INSTANTS=50 cargo test --locked -p stead --test survival -- --nocapture
-	STEAD_TEST_INSTANTS=300 cargo test --locked -p stead --test operations -- --nocapture killed_at_any_time
-	STEAD_TEST_INSTANTS=60 cargo test --locked -p stead --test vms -- --nocapture killed_at_any_time
-	STEAD_TEST_CONFORMANCE=whole PATH="$$PATH:$(CACHE)/peers/bin" cargo test --locked -p stead-engines --test qemu -- --nocapture conforms
+	STEAD_TEST_INSTANTS=50 cargo test --locked --workspace --test survival -- --nocapture
+	STEAD_TEST_INSTANTS=300 cargo test --locked --workspace --test operations -- --nocapture killed_at_any_time
+	STEAD_TEST_INSTANTS=60 cargo test --locked --workspace --test vms -- --nocapture killed_at_any_time
+	STEAD_TEST_CONFORMANCE=whole PATH="$$PATH:$(CACHE)/peers/bin" cargo test --locked --workspace --test qemu -- --nocapture conforms
 	@scripts/fuzz.sh 300
 
 check: ## format, lints, documentation, licences

@@ -246,20 +246,19 @@ impl Args {
         // Nobody but this QEMU writes to it, which the engine sees to by its claim; for what is only read no lock is needed.
         let locking = if disk.readonly { "off" } else { "auto" };
         let node = format!("disk{n}");
-        let protocol = format!("driver=file,filename={file},locking={locking}");
-        match disk.format {
-            Format::Raw => self.put(
-                "-blockdev",
-                format!("driver=raw,node-name={node},read-only={readonly},discard={discard},file.{}", protocol.replace(',', ",file.")),
+        // Counts of references are always right on disk (no lazy-refcounts): a layer that was marked as dirty when QEMU was
+        // killed could not be opened anew to be read, nor could any on top of it, and QEMU says nothing of that.
+        let driver = match disk.format {
+            Format::Raw => "raw",
+            Format::Qcow2 => "qcow2",
+        };
+        self.put(
+            "-blockdev",
+            format!(
+                "driver={driver},node-name={node},read-only={readonly},discard={discard},\
+                 file.driver=file,file.filename={file},file.locking={locking}"
             ),
-            Format::Qcow2 => self.put(
-                "-blockdev",
-                format!(
-                    "driver=qcow2,node-name={node},read-only={readonly},discard={discard},lazy-refcounts=on,file.{}",
-                    protocol.replace(',', ",file.")
-                ),
-            ),
-        }
+        );
         self.device(vm, "virtio-blk", &format!("drive={node},serial={}", disk.serial));
     }
 }

@@ -5,6 +5,7 @@ use crate::common::vms::light;
 use crate::common::{World, kill_and_wait, processes, until};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use stead_vm::files::CONTROL;
 
 /// Numbers that differ from run to run, and can be had again.
 struct Chance(u64);
@@ -119,4 +120,26 @@ fn killed_at_any_time_everything_is_as_it_was_to_be_and_nothing_is_left() {
     let after = world.traces();
     let left: Vec<_> = after.difference(&before).collect();
     assert!(left.is_empty(), "{left:#?}");
+}
+
+#[test]
+fn a_machine_whose_clone_was_cut_short_and_that_was_killed_is_cloned_again() {
+    let world = World::of_vms();
+    world.declare(&light("a", ""));
+    world.ok(&["apply", "--yes"]);
+    world.sh_ok("a", "echo kept > /root/data; sync");
+    // What is to be its disk is there, and QEMU is not told.
+    let control = world.places().runtime.join("machines/a/vm").join(CONTROL);
+    std::fs::remove_file(&control).unwrap();
+    let said = world.stead(&["clone", "a", "b"]);
+    assert_eq!(said.status, 1, "{said:?}");
+    assert!(said.err.contains("a snapshot while it runs"), "{said:?}");
+    kill_and_wait(world.process_of("a", "qemu-system"), 9);
+    until("it has ended", || {
+        world.stead(&["up", "a"]);
+        (world.sh("a", "cat /root/data").out == "kept\n").then_some(())
+    });
+    world.ok(&["clone", "a", "b"]);
+    world.ok(&["up", "b"]);
+    assert_eq!(world.sh("b", "cat /root/data").out, "kept\n");
 }
