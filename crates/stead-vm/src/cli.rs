@@ -10,7 +10,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 stead-vm: one running virtual machine
 
-  stead-vm exec SOCKET [--cwd DIR] [--env NAME=VALUE]... [--clear-env] -- COMMAND [ARGUMENT]...
+  stead-vm exec SOCKET [--cwd DIR] [--env NAME[=VALUE]]... [--clear-env] -- COMMAND [ARGUMENT]...
 ";
 
 /// Runs the program.
@@ -80,12 +80,14 @@ fn read(args: &[OsString]) -> Result<Exec, String> {
             Some("--clear-env") => exec.clear_env = true,
             Some("--env") => {
                 let pair = text(value()?)?;
-                match pair.split_once('=') {
-                    Some((name, value)) if !name.is_empty() => {
-                        exec.env.push((name.to_owned(), value.to_owned()));
-                    }
-                    _ => return Err("--env needs NAME=VALUE".into()),
+                let (name, value) = match pair.split_once('=') {
+                    Some((name, value)) => (name, value.to_owned()),
+                    None => (pair.as_str(), own(&pair)?),
+                };
+                if name.is_empty() {
+                    return Err("--env needs NAME or NAME=VALUE".into());
                 }
+                exec.env.push((name.to_owned(), value));
             }
             _ => {
                 return Err(format!(
@@ -108,4 +110,9 @@ fn read(args: &[OsString]) -> Result<Exec, String> {
         }
     }
     Ok(exec)
+}
+
+/// The value that a variable has here. What is secret is handed on so: everybody on this computer sees command lines.
+fn own(name: &str) -> Result<String, String> {
+    std::env::var(name).map_err(|e| format!("--env {name}: {e}"))
 }

@@ -52,9 +52,12 @@ fn a_command_has_streams_status_folder_and_variables() {
         assert_eq!(end_of(&["/bin/sh", "-c", "kill -9 $$"]), Some(128 + 9));
         assert_eq!(end_of(&["no-such-thing"]), Some(127));
         assert_eq!(end_of(&["/etc/passwd"]), Some(126));
-        let mut elsewhere =
-            guest.exec_with(&["--cwd", "/etc", "--env", "A=b c"], &["sh", "-c", "pwd; echo $A"]);
-        assert_eq!(elsewhere.output().expect("an output").stdout, b"/etc\nb c\n");
+        let mut elsewhere = guest.exec_with(
+            &["--cwd", "/etc", "--env", "A=b c", "--env", "KEY"],
+            &["sh", "-c", "pwd; echo $A $KEY"],
+        );
+        elsewhere.env("KEY", "of here");
+        assert_eq!(elsewhere.output().expect("an output").stdout, b"/etc\nb c of here\n");
         let mut nowhere = guest.exec_with(&["--cwd", "/nowhere"], &["true"]);
         assert_eq!(nowhere.status().expect("a status").code(), Some(125));
     }

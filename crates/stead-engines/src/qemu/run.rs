@@ -189,7 +189,8 @@ impl Core {
         }
         let declared = self.made(name)?.wanted.declared.env;
         for (key, value) in declared.iter().chain(&exec.env) {
-            command.arg("--env").arg(format!("{key}={value}"));
+            // By name: everybody on this host sees command lines, and a bridge is there as long as its machine.
+            command.arg("--env").arg(key).env(key, value);
         }
         command.arg("--").args(&exec.command);
         Ok(command)

@@ -198,7 +198,7 @@ pub(super) async fn changes_are_made(bench: &dyn Bench) -> Checked {
     let machine = Machine::running(bench, "changes").await?;
     machine.write("kept").await?;
     let mut after = machine.wanted.clone();
-    after.declared.env.insert("CHANGED".into(), "yes".into());
+    after.declared.env.insert("CHANGED".into(), "secret-7".into());
     if machine.engine.abilities().limits == Ability::Yes {
         after.declared.memory = Some(Size(256 << 20));
     }
@@ -210,6 +210,12 @@ pub(super) async fn changes_are_made(bench: &dyn Bench) -> Checked {
         format!("it is still made from {made_from:?}")
     })?;
     machine.must_read("kept").await?;
+    // It may be a key, and everybody on this host sees command lines.
+    let command = machine.shell("exec printenv CHANGED").await?;
+    let shown = command.as_std().get_args().any(|arg| arg.to_string_lossy().contains("secret-7"));
+    must(!shown, || "what is declared stands on a command line".into())?;
+    let inside = machine.ask("printenv CHANGED").await?;
+    must(inside == "secret-7", || format!("inside it is {inside:?}"))?;
     machine.destroy().await
 }
 

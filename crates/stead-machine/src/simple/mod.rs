@@ -218,6 +218,7 @@ impl Engine for Simple {
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", &home)
+            .envs(folder.wanted().map(|wanted| wanted.declared.env).unwrap_or_default())
             .envs(&exec.env)
             .env(processes::MARK, folder.path())
             .current_dir(exec.cwd.as_ref().unwrap_or(&home));
