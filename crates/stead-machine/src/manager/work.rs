@@ -137,7 +137,7 @@ impl Work {
 
 impl Manager {
     /// Takes machines, and those that something cut short on them leads to.
-    async fn hold(&self, names: &[String]) -> Result<Held, Error> {
+    pub(super) async fn hold(&self, names: &[String]) -> Result<Held, Error> {
         let mut all: BTreeSet<String> = names.iter().cloned().collect();
         loop {
             all.extend(self.partners(&all)?);
