@@ -105,8 +105,7 @@ fn needed(
     let Some(at) = brought.at else { return why("the last switch failed or was cut short") };
     let parts = rendered.differing(brought);
     if !parts.is_empty() {
-        let differ = if parts.len() == 1 { "differs" } else { "differ" };
-        return Ok((format!("{} {differ}", parts.join(", ")), parts));
+        return Ok((format!("otherwise than brought: {}", parts.join(", ")), parts));
     }
     let began = seen.and_then(|seen| seen.since);
     if record.wanted.declared.ephemeral && began.is_none_or(|began| began > at) {

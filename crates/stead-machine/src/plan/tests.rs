@@ -1,3 +1,5 @@
+mod systems;
+
 use super::*;
 use crate::model::Phase;
 use crate::operation::{Kind, OperationStatus};
