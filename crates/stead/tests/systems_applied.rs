@@ -104,7 +104,7 @@ fn a_system_is_planned_and_applied_and_then_there_is_nothing_to_do() {
     world.ok(&["snapshot", "create", "box", "then"]);
     world.ok(&["restart", "-m", "box"]);
     as_declared(&world);
-    world.ok(&["snapshot", "restore", "--yes", "box", "then"]);
+    world.ok(&["snapshot", "restore", "box", "then"]);
     assert_eq!(planned(&world, "box")["why"], "it was never brought");
     let said = world.stead(&["apply", "--yes"]);
     assert!(said.status == 0 && said.err.contains("box: system dev: as declared\n"), "{said:?}");
@@ -112,16 +112,19 @@ fn a_system_is_planned_and_applied_and_then_there_is_nothing_to_do() {
 }
 
 #[test]
-fn a_machine_that_is_declared_stopped_is_not_started_for_it() {
+fn a_machine_that_is_declared_stopped_is_not_started_for_it_and_this_host_is_left_alone() {
     if !root() {
         return;
     }
     let world = World::new();
-    world.apply(&file(&format!("{BOX}running = false\n")));
+    let host = "[machines.host]\nengine = \"host\"\nsystem = \"dev\"\n";
+    world.apply(&file(&format!("{BOX}running = false\n{host}")));
     assert_eq!(world.machine("box")["phase"], "stopped");
     let plan = world.stead(&["plan"]);
     assert_eq!(plan.status, 0, "{plan:?}");
     assert!(plan.out.contains("system dev waits until the machine runs"), "{plan:?}");
+    assert!(plan.out.contains("waits for `stead system switch`: it is this computer"), "{plan:?}");
+    assert!(!std::path::Path::new("/etc/systemd/system/tick.service").exists());
     world.apply(&file(BOX));
     world.sh_ok("box", "id ada");
     as_declared(&world);
