@@ -20,6 +20,8 @@ pub fn router(machines: Machines) -> Router {
         .route("/v1/machines/{name}/exec", post(exec))
         .route("/v1/machines/{name}/logins", post(logins))
         .route("/v1/machines/{name}/agents/{agent}", post(prepare_agent))
+        .route("/v1/machines/{name}/system", post(system_begins))
+        .route("/v1/machines/{name}/system/{switch}", post(system_is_brought))
         .route("/v1/machines/{name}/way", get(way))
         .route("/v1/machines/{name}/console", get(console))
         .route("/v1/machines/{name}/script", get(script))
@@ -94,6 +96,21 @@ async fn prepare_agent(
     Path((name, agent)): Path<(String, String)>,
 ) -> Answer {
     json(apart(async move { machines.prepare_agent(&name, &agent).await }).await)
+}
+
+async fn system_begins(
+    State(machines): State<Machines>,
+    Path(name): Path<String>,
+    Ask(ask): Ask<api::Switch>,
+) -> Answer {
+    json(apart(async move { machines.system_begins(&name, ask).await }).await)
+}
+
+async fn system_is_brought(
+    State(machines): State<Machines>,
+    Path((name, switch)): Path<(String, String)>,
+) -> Answer {
+    json(apart(async move { machines.system_is_brought(&name, &switch).await }).await)
 }
 
 async fn way(State(machines): State<Machines>, Path(name): Path<String>) -> Answer {

@@ -2,7 +2,7 @@
 //!
 //! [`engine::Engine`] is what every engine can be asked; [`model`] what it answers; [`steps`] how work on a machine is
 //! followed. [`records`] is what Stead knows of its machines, [`operation`] what was done to them and what was cut
-//! short, [`plan`] what is to be done, and [`manager`] the one place through which everything changes. [`vm`] is what
+//! short, [`system`] what they were brought to, [`plan`] what is to be done, and [`manager`] the one place through which everything changes. [`vm`] is what
 //! engines of virtual machines have in common. This crate knows no engine and no transport.
 
 pub mod engine;
@@ -16,6 +16,7 @@ pub mod operation;
 pub mod plan;
 pub mod records;
 pub mod steps;
+pub mod system;
 mod time;
 pub mod vm;
 

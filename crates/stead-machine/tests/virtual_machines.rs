@@ -40,6 +40,7 @@ fn record(name: &str, machine: &Machine) -> Record {
         applied: Some(Applied { declared: machine.clone(), network: None }),
         status: Status::There,
         pending: None,
+        system: None,
     }
 }
 
@@ -67,6 +68,7 @@ fn planned(before: &Declaration, after: &Declaration) -> Plan {
         records: &Listing { records: records.collect(), damaged: BTreeMap::new() },
         observed: &observed,
         remarks: &BTreeMap::new(),
+        systems: &BTreeMap::new(),
         interrupted: &[],
         needs_restart: &|_, before, after| vm::restart_keys(&before.declared, &after.declared),
     })

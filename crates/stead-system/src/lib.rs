@@ -10,6 +10,7 @@ pub mod debian;
 pub mod install;
 pub mod nixos;
 pub mod packages;
+pub mod parts;
 mod tree;
 mod whole;
 pub mod wireguard;

@@ -50,6 +50,14 @@ impl Failure {
         Failure { message: message.into(), help: None, ..self }
     }
 
+    /// What went wrong and what to do, as one sentence among others.
+    pub fn in_a_line(&self) -> String {
+        match &self.help {
+            Some(help) => format!("{}; {help}", self.message),
+            None => self.message.clone(),
+        }
+    }
+
     /// The steward's word for the kind of problem, as in [`Problem::code`].
     pub fn code(&self) -> Option<&str> {
         self.code.as_deref()

@@ -52,12 +52,19 @@ fn a_machine_is_brought_to_its_system_and_is_there_afterwards() {
         return;
     }
     let world = World::new();
-    world.apply(FILE);
-    let said = world.stead(&["system", "switch", "box"]);
+    world.declare(FILE);
+    // The machine is made; what keeps its system from it is told.
+    for args in [&["apply", "--yes"][..], &["system", "switch", "box"]] {
+        let said = world.stead(args);
+        assert_eq!(said.status, 1, "{said:?}");
+        assert!(said.err.contains("secret \"token\" cannot be read"), "{said:?}");
+        assert!(said.err.contains("umask 077"), "{said:?}");
+    }
+    let said = world.stead(&["plan"]);
     assert_eq!(said.status, 1, "{said:?}");
-    assert!(said.err.contains("secret \"token\" cannot be read"), "{said:?}");
-    assert!(said.err.contains("umask 077"), "{said:?}");
+    assert!(said.out.contains("x box  as declared but for its system"), "{said:?}");
     secret(&world, "token", "s3cret");
+    assert_eq!(world.stead(&["plan"]).status, 3);
 
     let planned = world.stead(&["system", "switch", "box", "--check"]);
     assert_eq!(planned.status, 3, "{planned:?}");
@@ -81,6 +88,8 @@ fn a_machine_is_brought_to_its_system_and_is_there_afterwards() {
     // None of it reached this host.
     assert!(!Path::new("/etc/systemd/system/tick.service").exists());
 
+    // What plan and apply know of it is what the switch put down.
+    assert_eq!(world.stead(&["plan"]).out, "nothing to do; 1 as declared\n");
     let again = world.stead(&["system", "switch", "box"]);
     assert_eq!((again.status, again.out.as_str()), (0, "box: as declared\n"), "{again:?}");
 
@@ -105,9 +114,8 @@ fn a_live_machine_is_audited_and_mended() {
         return;
     }
     let world = World::new();
-    world.apply(FILE);
     secret(&world, "token", "s3cret");
-    world.ok(&["system", "switch", "box"]);
+    world.apply(FILE);
     let report = |args: &[&str]| -> Value {
         let said = world.stead(&[&["audit", "box", "--json"], args].concat());
         assert!(matches!(said.status, 0 | 3), "{said:?}");
@@ -282,6 +290,10 @@ fn a_nixos_machine_is_switched_and_brought_back_when_that_fails() {
     let world = World::new();
     world.apply(&FILE.replace("[systems.dev]\n", "[systems.dev]\nos = \"nixos\"\n"));
     world.sh_ok("box", STAND_INS);
+    // Applying leaves it to a person, and says so.
+    let waits = world.stead(&["plan"]);
+    assert_eq!(waits.status, 0, "{waits:?}");
+    assert!(waits.out.contains("system dev waits for `stead system switch`"), "{waits:?}");
     let said = world.stead(&["system", "switch", "box"]);
     assert_eq!(said.status, 0, "{said:?}");
     // What came with the machine is shown before it is covered.
@@ -300,6 +312,7 @@ fn a_nixos_machine_is_switched_and_brought_back_when_that_fails() {
         rest = &rest[at + step.len()..];
     }
     world.sh_ok("box", "test -f /etc/nixos/flake.nix && test -f /etc/nixos/configuration.nix");
+    assert_eq!(world.stead(&["plan"]).out, "nothing to do; 1 as declared\n");
 
     for (fails, words) in [
         ("build", "its flake does not build"),
@@ -313,5 +326,6 @@ fn a_nixos_machine_is_switched_and_brought_back_when_that_fails() {
         let log = world.sh_ok("box", "cat /said");
         assert_eq!(log.contains("old switch"), fails != "build", "{log}");
         assert_eq!(said.err.contains("bad.service"), fails == "unit", "{said:?}");
+        assert!(world.stead(&["plan"]).out.contains("1 system waits"));
     }
 }

@@ -245,7 +245,7 @@ impl Work {
                     return Ok(());
                 }
                 let running = claim.declared.running;
-                let record = becoming(record, claim);
+                let record = Record { system: None, ..becoming(record, claim) };
                 self.write(&record)?;
                 self.make_and_run(record, running).await
             }
@@ -334,6 +334,7 @@ impl Work {
             records: &records,
             observed: &observed,
             remarks: &BTreeMap::new(),
+            systems: &BTreeMap::new(),
             interrupted: &interrupted,
             needs_restart: &plan::ask_engines(self.manager.engines()),
         };

@@ -8,6 +8,7 @@ use crate::error::no_engine;
 use crate::model::{Observed, Phase, Remark};
 use crate::plan::{self, Action, Input, Plan};
 use crate::records::{HOST, Listing, Status, valid_name};
+use crate::system::Rendered;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use stead_file::declared::Declaration;
@@ -119,13 +120,27 @@ impl Manager {
     }
 
     /// What is to be done so that machines are as declared. `owner` is [`plan::owner`] of the stead file. Looks at most so
-    /// long, and changes nothing.
+    /// long, and changes nothing. Nothing is said of systems.
     ///
     /// # Errors
     /// If the records cannot be read.
     pub async fn plan(
         &self,
         declared: &Declaration,
+        owner: &str,
+        patience: Duration,
+    ) -> Result<Plan, Error> {
+        self.plan_with(declared, &BTreeMap::new(), owner, patience).await
+    }
+
+    /// As [`Manager::plan`], with the systems of machines as they were rendered.
+    ///
+    /// # Errors
+    /// If the records cannot be read.
+    pub async fn plan_with(
+        &self,
+        declared: &Declaration,
+        systems: &BTreeMap<String, Rendered>,
         owner: &str,
         patience: Duration,
     ) -> Result<Plan, Error> {
@@ -139,6 +154,7 @@ impl Manager {
             records: &records,
             observed: &observed,
             remarks: &remarks,
+            systems,
             interrupted: &self.0.operations.interrupted(),
             needs_restart: &plan::ask_engines(&self.0.engines),
         });

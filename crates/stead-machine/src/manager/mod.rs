@@ -13,6 +13,7 @@ mod recover;
 mod settle;
 mod stamp;
 mod state;
+mod system;
 mod work;
 
 pub use apply::{ApplyEvent, Applying, Selection, Summary};

@@ -86,6 +86,7 @@ impl Work {
     pub(super) fn gave_its_state(&self, mut record: Record) -> Result<(), Error> {
         let fresh = self.manager.records().free_state(&record.wanted.name)?;
         record.wanted.state = fresh;
+        record.system = None;
         self.settled(record).map(drop)
     }
 }

@@ -77,6 +77,8 @@ impl Work {
             start: self.runs(&record).await?,
             operation: self.id(),
         });
+        // What lies in it is another's state from here on, brought to nobody knows what.
+        record.system = None;
         self.write(&record)?;
         self.finish_restore(record).await
     }
@@ -117,7 +119,7 @@ impl Work {
             }
             return Err(e);
         }
-        let record = self.settled(record)?;
+        let record = self.settled(Record { system: None, ..record })?;
         if start {
             self.engine_start(&record).await?;
         }
@@ -190,6 +192,7 @@ impl Work {
             kept_whole: false,
             operation: self.id(),
         });
+        (target.system, source.system) = (None, None);
         // The target first: whoever finds only one of the two finds the one that says how far it is.
         self.write(&target)?;
         source.pending = Some(Pending::MoveTo { to: to.into(), operation: self.id() });
@@ -254,6 +257,7 @@ impl Work {
             return Err(e);
         }
         target.wanted.state.clone_from(&source.wanted.state);
+        target.system = None;
         let target = self.settled(target)?;
         self.gave_its_state(source)?;
         for name in ran {

@@ -105,7 +105,7 @@ impl Work {
             Task::Destroy => self.destroy(self.record(name)?).await,
             Task::Scratch(declared) => self.scratch(name, *declared).await,
             Task::Snapshot(asked) => self.snapshot(name, &asked).await,
-            Task::Restore { snapshot } => self.restore(name, &snapshot).await,
+            Task::Restore { snapshot } => Box::pin(self.restore(name, &snapshot)).await,
             Task::RemoveSnapshot { snapshot } => self.remove_snapshot(name, &snapshot).await,
             Task::Clone { from, snapshot } => self.copy(&from, snapshot.as_deref(), name).await,
             Task::Move { from } => Box::pin(self.move_state(&from, name)).await,
@@ -137,7 +137,7 @@ impl Work {
 
 impl Manager {
     /// Takes machines, and those that something cut short on them leads to.
-    async fn hold(&self, names: &[String]) -> Result<Held, Error> {
+    pub(super) async fn hold(&self, names: &[String]) -> Result<Held, Error> {
         let mut all: BTreeSet<String> = names.iter().cloned().collect();
         loop {
             all.extend(self.partners(&all)?);

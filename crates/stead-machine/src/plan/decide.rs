@@ -1,5 +1,6 @@
 //! The decision for each machine.
 
+use super::system::system;
 use super::words::size;
 use super::{Action, Becomes, Drift, Entry, Input, KeyChange, Plan, keys};
 use crate::model::{Observed, Phase, Wanted};
@@ -84,6 +85,7 @@ impl<'a> Context<'a> {
                 |r| r.wanted.declared.engine.clone(),
             ),
             action: Action::Nothing,
+            system: None,
             drift: Vec::new(),
             remarks: self.input.remarks.get(name).cloned().unwrap_or_default(),
             notes: Vec::new(),
@@ -134,6 +136,7 @@ impl<'a> Context<'a> {
             }
             (None, _) => {}
         }
+        entry.system = system(self.input, &entry, seen);
         entry
     }
 

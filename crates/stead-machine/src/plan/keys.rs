@@ -16,8 +16,8 @@ pub struct KeyChange {
     pub after: String,
 }
 
-/// What differs between two machines, in order of keys. Whether they run is not part of it, nor what system they have:
-/// to that `stead system switch` brings them.
+/// What differs between two machines, in order of keys. Whether they run is not part of it, nor what system they have,
+/// which is brought to them while they run.
 pub(super) fn machine(before: &Machine, after: &Machine) -> Vec<KeyChange> {
     let same = before == after || {
         let system = before.system.clone();

@@ -7,18 +7,21 @@ mod common;
 mod decide;
 mod keys;
 mod show;
+mod system;
 mod words;
 
 pub use common::Common;
 pub(crate) use decide::before;
 pub use decide::{plan, plan_one};
 pub use keys::KeyChange;
+pub use system::{System, SystemAction};
 pub use words::{limits, size};
 
 use crate::engine::{Engine, EngineError};
 use crate::model::{Observed, Remark, Wanted};
 use crate::operation::Operation;
 use crate::records::{Claim, Listing};
+use crate::system::Rendered;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,6 +39,8 @@ pub struct Input<'a> {
     pub observed: &'a BTreeMap<String, Result<Vec<Observed>, EngineError>>,
     /// What engines have to say of declared machines, by name.
     pub remarks: &'a BTreeMap<String, Vec<Remark>>,
+    /// The systems of declared machines as they were rendered, by machine. Nothing is said of one that is not here.
+    pub systems: &'a BTreeMap<String, Rendered>,
     /// Operations that were cut short.
     pub interrupted: &'a [Operation],
     /// Which changed keys need a restart: the engine's name, before, after.
@@ -89,6 +94,9 @@ pub struct Entry {
     /// What is to be done.
     #[serde(flatten)]
     pub action: Action,
+    /// What is to become of its declared system; absent if it has none or nothing is done to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<System>,
     /// Where what is seen differs from what was last applied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<Drift>,
@@ -101,6 +109,22 @@ pub struct Entry {
     /// What it is to become; absent where it is not declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub becomes: Option<Becomes>,
+}
+
+impl Entry {
+    /// Whether its system is to be switched once it runs.
+    pub fn switches(&self) -> bool {
+        matches!(&self.system, Some(System { action: SystemAction::Switch { .. }, .. }))
+    }
+
+    /// Whether there is nothing to be done, its system included.
+    pub fn is_as_declared(&self) -> bool {
+        self.action == Action::Nothing
+            && matches!(
+                &self.system,
+                None | Some(System { action: SystemAction::Nothing { .. }, .. })
+            )
+    }
 }
 
 /// What a machine is to become.
@@ -218,17 +242,32 @@ pub struct Counts {
     pub destroy: usize,
     /// As declared.
     pub nothing: usize,
-    /// That cannot be done.
+    /// That cannot be done, or whose system cannot be brought.
     pub blocked: usize,
     /// That cannot be told.
     pub unknown: usize,
+    /// Whose systems are to be switched; they may be counted above, too.
+    #[serde(default)]
+    pub switch: usize,
+    /// Whose systems wait; they may be counted above, too.
+    #[serde(default)]
+    pub wait: usize,
 }
 
 impl Counts {
     fn of(entries: &[Entry]) -> Self {
         let mut counts = Counts::default();
         for entry in entries {
+            let system = entry.system.as_ref().map(|system| &system.action);
+            match system {
+                Some(SystemAction::Switch { .. }) => counts.switch += 1,
+                Some(SystemAction::Waits { .. }) => counts.wait += 1,
+                Some(SystemAction::Blocked { .. }) => counts.blocked += 1,
+                Some(SystemAction::Nothing { .. }) | None => {}
+            }
             *match entry.action {
+                // Its system is counted.
+                Action::Nothing if !entry.is_as_declared() => continue,
                 Action::Create => &mut counts.create,
                 Action::Change { .. } => &mut counts.change,
                 Action::Start => &mut counts.start,
@@ -259,7 +298,8 @@ impl Plan {
 
     /// Whether applying it does something.
     pub fn has_changes(&self) -> bool {
-        !self.sessions.is_empty() || self.machines.iter().any(|entry| entry.action.is_change())
+        let changes = |entry: &Entry| entry.action.is_change() || entry.switches();
+        !self.sessions.is_empty() || self.machines.iter().any(changes)
     }
 
     /// 0 if all is as declared, 1 if a machine cannot be told or what is declared cannot be done, 3 if there are changes.

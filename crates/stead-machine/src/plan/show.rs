@@ -1,10 +1,12 @@
 //! A plan for people, without colour: the first character of a line says its kind.
 
-use super::{Action, Common, Entry, Plan, limits};
+use super::{Action, Common, Entry, Plan, System, SystemAction, limits};
 use std::fmt;
 
 const SESSION: &str = "session to start";
 const SESSIONS: &str = "sessions to start";
+const SYSTEM: &str = "system to switch";
+const SYSTEMS: &str = "systems to switch";
 
 impl fmt::Display for Plan {
     /// One line or more a machine that is not as declared, one a session to be started, what is said of several
@@ -42,6 +44,7 @@ impl Plan {
             part(c.stop, "to stop"),
             part(c.finish, "to finish"),
             part(c.destroy, "to destroy"),
+            part(c.switch, if c.switch == 1 { SYSTEM } else { SYSTEMS }),
             part(self.sessions.len(), if self.sessions.len() == 1 { SESSION } else { SESSIONS }),
         ]
         .into_iter()
@@ -52,6 +55,7 @@ impl Plan {
             part(c.nothing, "as declared"),
             part(c.blocked, "blocked"),
             part(c.unknown, "unknown"),
+            part(c.wait, if c.wait == 1 { "system waits" } else { "systems wait" }),
         ]
         .into_iter()
         .flatten()
@@ -72,13 +76,19 @@ impl Entry {
             Action::Destroy { .. } => '-',
             Action::Blocked { .. } => 'x',
             Action::Unknown { .. } => '?',
-            Action::Nothing => ' ',
+            Action::Nothing => match self.system.as_ref().map(|system| &system.action) {
+                Some(SystemAction::Switch { .. }) => '~',
+                Some(SystemAction::Blocked { .. }) => 'x',
+                Some(SystemAction::Nothing { .. } | SystemAction::Waits { .. }) | None => ' ',
+            },
         }
     }
 
     /// Whether it has lines of its own.
     fn is_shown(&self, common: &Common<'_>) -> bool {
-        self.action != Action::Nothing || self.said().iter().any(|said| !common.has(said))
+        self.action != Action::Nothing
+            || self.switches()
+            || self.said().iter().any(|said| !common.has(said))
     }
 
     /// What is said of it, a sentence each.
@@ -98,8 +108,10 @@ impl Entry {
                 format!("{kind}: {}", remark.text)
             });
         let notes = self.notes.iter().map(|note| format!("note: {note}"));
+        let system = self.system.as_ref().and_then(System::obstacle);
         why.map(|why| format!("{word}: {why}"))
             .into_iter()
+            .chain(system)
             .chain(drift)
             .chain(remarks)
             .chain(notes)
@@ -112,6 +124,7 @@ impl Entry {
         let below = " ".repeat(widest + 4);
         let mut own = self.said();
         own.retain(|said| !common.has(said));
+        let switch = self.system.as_ref().and_then(System::switch);
         let mut lines = Vec::new();
         match &self.action {
             Action::Create => {
@@ -134,7 +147,11 @@ impl Entry {
             Action::Destroy { goes } => {
                 lines.push(format!("{head}destroy  {}", goes.join(", ")));
             }
-            Action::Nothing => lines.push(format!("{head}as declared")),
+            Action::Nothing => lines.push(match &switch {
+                Some(switch) => format!("{head}switch   {switch}"),
+                None if self.is_as_declared() => format!("{head}as declared"),
+                None => format!("{head}as declared but for its system"),
+            }),
             Action::Blocked { .. } | Action::Unknown { .. } => {
                 let word = format!("{}: ", self.action.word());
                 let why = own.first().and_then(|said| said.strip_prefix(&word)).map(str::to_owned);
@@ -144,6 +161,8 @@ impl Entry {
                 lines.push(format!("{head}{}  {}", self.action.word(), why.unwrap_or_default()));
             }
         }
+        let then = switch.filter(|_| self.action != Action::Nothing);
+        lines.extend(then.map(|switch| format!("{below}then switch {switch}")));
         lines.extend(own.iter().map(|said| format!("{below}{said}")));
         lines
     }

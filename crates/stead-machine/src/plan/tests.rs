@@ -1,3 +1,5 @@
+mod systems;
+
 use super::*;
 use crate::model::Phase;
 use crate::operation::{Kind, OperationStatus};
@@ -17,6 +19,7 @@ struct Given {
     records: Listing,
     observed: BTreeMap<String, Result<Vec<Observed>, EngineError>>,
     remarks: BTreeMap<String, Vec<Remark>>,
+    systems: BTreeMap<String, Rendered>,
     interrupted: Vec<Operation>,
 }
 
@@ -40,6 +43,7 @@ fn record(name: &str) -> Record {
         applied: Some(Applied { declared: machine(), network: None }),
         status: Status::There,
         pending: None,
+        system: None,
     }
 }
 
@@ -66,6 +70,7 @@ impl Given {
                 Ok(names.iter().map(|n| seen(n, Phase::Running)).collect()),
             )]),
             remarks: BTreeMap::new(),
+            systems: BTreeMap::new(),
             interrupted: Vec::new(),
         }
     }
@@ -77,6 +82,7 @@ impl Given {
             records: &self.records,
             observed: &self.observed,
             remarks: &self.remarks,
+            systems: &self.systems,
             interrupted: &self.interrupted,
             needs_restart: &|_, before, after| {
                 if before.declared.memory == after.declared.memory {
@@ -372,6 +378,7 @@ fn a_thousand_machines_are_planned() {
         records: &given.records,
         observed: &given.observed,
         remarks: &given.remarks,
+        systems: &given.systems,
         interrupted: &[],
         needs_restart: &|_, _, _| {
             asked.set(asked.get() + 1);

@@ -92,6 +92,7 @@ impl Records {
             applied: None,
             status: Status::Making,
             pending,
+            system: None,
         };
         self.write(&record)?;
         Ok(record)

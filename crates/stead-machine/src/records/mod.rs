@@ -134,7 +134,9 @@ impl Records {
             record.pending,
             Some(Pending::Restore { .. } | Pending::MoveFrom { .. } | Pending::MoveTo { .. })
         );
-        let sync = if replaces { Sync::Now } else { Sync::Later };
+        // One that a switch has begun to change must not be taken for what it was before.
+        let changes = record.system.as_ref().is_some_and(|system| system.at.is_none());
+        let sync = if replaces || changes { Sync::Now } else { Sync::Later };
         files::replace(&self.file(name), &bytes, sync)
     }
 

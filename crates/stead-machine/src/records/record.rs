@@ -1,6 +1,7 @@
 //! One record.
 
 use crate::model::Wanted;
+use crate::system::Brought;
 use serde::{Deserialize, Serialize};
 use stead_file::declared::{Machine, Network};
 
@@ -22,6 +23,9 @@ pub struct Record {
     /// What was begun on its state and must be finished or undone before anything else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
+    /// The system that its state was brought to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<Brought>,
 }
 
 /// What an engine has been brought to.

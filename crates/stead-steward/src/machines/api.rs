@@ -11,6 +11,8 @@
 //! | `POST /v1/machines/NAME/exec` | [`Exec`] | [`Door`] |
 //! | `POST /v1/machines/NAME/logins` | [`ShareLogins`] | list of [`SharedLogin`] |
 //! | `POST /v1/machines/NAME/agents/AGENT` | | null; what starts the agent without questions is in the machine |
+//! | `POST /v1/machines/NAME/system` | [`Switch`] | what the switch is known by; null of what has no record |
+//! | `POST /v1/machines/NAME/system/SWITCH` | | whether it is the machine that the switch began on |
 //! | `GET /v1/machines/NAME/way` | | [`Way`] |
 //! | `GET /v1/machines/NAME/console` | | [`Console`] |
 //! | `GET /v1/machines/NAME/script` | | a text: the shell script that starts it without Stead |
@@ -39,6 +41,7 @@ use stead_file::declared::Machine;
 use stead_machine::Plan;
 use stead_machine::model::Phase;
 use stead_machine::operation::Event;
+use stead_machine::system::Rendered;
 use stead_wire::api::Problem;
 
 /// One line of an answer to something that takes time.
@@ -112,6 +115,9 @@ pub struct Declared {
     /// Only these machines; empty is all.
     #[serde(default)]
     pub only: Vec<String>,
+    /// The systems of its machines as they were rendered, by machine.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub systems: BTreeMap<String, Rendered>,
 }
 
 /// A plan to be carried out.
@@ -123,6 +129,18 @@ pub struct Apply {
     pub plan: Plan,
     /// Machines that are worked on at once.
     pub parallel: usize,
+    /// Machines whose sessions are not started yet: their systems are brought first, and another request starts them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub later: Vec<String>,
+}
+
+/// A switch of a machine's system that begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Switch {
+    /// What the stead file calls the system.
+    pub name: String,
+    /// As in [`Rendered::parts`].
+    pub parts: BTreeMap<String, String>,
 }
 
 /// A state to be kept.

@@ -5,6 +5,7 @@ mod bridges;
 mod declared;
 mod logins;
 mod shown;
+mod systems;
 mod work;
 
 pub use api::Line;
@@ -139,7 +140,7 @@ impl Machines {
     pub async fn plan(&self, declared: &Declared) -> Result<Plan, StewardError> {
         let plan = self
             .manager
-            .plan(&declared.declaration, &declared.owner, PATIENCE)
+            .plan_with(&declared.declaration, &declared.systems, &declared.owner, PATIENCE)
             .await
             .map_err(problem)?;
         let mut plan = if declared.only.is_empty() { plan } else { plan.only(&declared.only) };
@@ -192,6 +193,8 @@ impl Machines {
             for name in &untouched {
                 machines.tell_sessions(name).await;
             }
+            let mut starts = starts;
+            starts.retain(|start| !ask.later.contains(&start.machine));
             failed.extend(machines.start_sessions(&ask.declared, &starts).await);
             if failed.is_empty() {
                 Ok(serde_json::Value::Null)

@@ -6,6 +6,7 @@
 
 mod files;
 mod homes;
+mod lock;
 mod machine;
 mod packages;
 mod people;
@@ -136,7 +137,24 @@ pub fn program(arguments: &[String]) -> ExitCode {
         eprintln!("only root brings a machine to what is declared");
         return ExitCode::FAILURE;
     }
-    match apply(&input, &options, &mut io::stdout().lock()) {
+    let mut out = io::stdout().lock();
+    let _lock = if options.root == Path::new("/") && !options.check {
+        let waits = || {
+            let remark = "another switch of this machine goes on: it is waited for";
+            // That nobody reads it any more keeps nothing from being done.
+            let _ = writeln!(out, "{}", serde_json::json!({ "remark": remark }));
+        };
+        match lock::taken(waits) {
+            Ok(lock) => Some(lock),
+            Err(why) => {
+                eprintln!("{why}");
+                return ExitCode::FAILURE;
+            }
+        }
+    } else {
+        None
+    };
+    match apply(&input, &options, &mut out) {
         Ok(summary) if summary.failed == 0 => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }

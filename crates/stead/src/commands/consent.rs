@@ -85,6 +85,7 @@ mod tests {
             name: name.into(),
             engine: engine.into(),
             action,
+            system: None,
             drift: Vec::new(),
             remarks: Vec::new(),
             notes: Vec::new(),

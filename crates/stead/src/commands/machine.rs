@@ -7,6 +7,7 @@ use crate::present;
 use crate::resolve::path_part;
 use crate::steward::Steward;
 use hyper::Method;
+use std::collections::BTreeMap;
 use stead_machine::model::{Change, ChangeKind, Phase};
 use stead_steward::machines::api;
 
@@ -55,6 +56,7 @@ fn make(steward: &Steward, name: &str, missing: Failure) -> Result<api::Shown, F
             declaration: file.declaration,
             owner: file.owner,
             only: Vec::new(),
+            systems: BTreeMap::new(),
         })
     });
     if declared.is_none() && !is_scratch(name) {

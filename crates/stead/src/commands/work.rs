@@ -52,6 +52,20 @@ pub fn quietly(
     watch(steward, method, path, body, &mut Show { only_bars: true, ..Show::new(json) })
 }
 
+/// As [`follow`], for work that is a part of something larger: its result is not printed.
+///
+/// # Errors
+/// Why it was not done.
+pub fn part(
+    steward: &Steward,
+    method: Method,
+    path: &str,
+    body: Option<&impl Serialize>,
+    json: bool,
+) -> Result<Value, Failure> {
+    watch(steward, method, path, body, &mut Show::new(json))
+}
+
 fn watch(
     steward: &Steward,
     method: Method,
@@ -76,7 +90,7 @@ fn watch(
 }
 
 /// What a person sees meanwhile.
-struct Show {
+pub struct Show {
     bars: Option<MultiProgress>,
     of: HashMap<String, ProgressBar>,
     json: bool,
@@ -108,7 +122,8 @@ impl Notes {
 }
 
 impl Show {
-    fn new(json: bool) -> Self {
+    /// Nothing yet. With `json` there are no bars.
+    pub fn new(json: bool) -> Self {
         let bars = (!json && std::io::stderr().is_terminal())
             .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
         Show {
@@ -127,14 +142,11 @@ impl Show {
         }
         let machine = present::clean(&event.machine);
         match &event.what {
-            EventKind::Begun { kind } => self.say(event, &machine, kind.word()),
-            EventKind::Step { what } => self.say(event, &machine, &present::clean(what)),
-            EventKind::Note { text } => {
-                let text = present::clean(text);
-                if self.notes.is_first(&machine, &text) {
-                    self.tell(&format!("{machine}: {text}"));
-                }
+            EventKind::Begun { kind } => self.step(&event.operation, &machine, kind.word()),
+            EventKind::Step { what } => {
+                self.step(&event.operation, &machine, &present::clean(what));
             }
+            EventKind::Note { text } => self.note(&machine, &present::clean(text)),
             EventKind::Progress { done, total } => {
                 if let Some(bar) = self.of.get(&event.operation) {
                     bar.set_length(*total);
@@ -142,9 +154,7 @@ impl Show {
                 }
             }
             EventKind::Ended { status } => {
-                if let Some(bar) = self.of.remove(&event.operation) {
-                    bar.finish_and_clear();
-                }
+                self.end(&event.operation);
                 if let OperationStatus::Failed(why) = status {
                     self.failed.push((machine, why.clone()));
                 } else if self.bars.is_none() {
@@ -155,9 +165,10 @@ impl Show {
         Ok(())
     }
 
-    fn say(&mut self, event: &Event, machine: &str, what: &str) {
+    /// A piece of work on a machine has come so far.
+    pub fn step(&mut self, work: &str, machine: &str, what: &str) {
         let Some(bars) = &self.bars else { return };
-        let bar = self.of.entry(event.operation.clone()).or_insert_with(|| {
+        let bar = self.of.entry(work.to_owned()).or_insert_with(|| {
             let bar = bars.add(ProgressBar::new_spinner());
             if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}  {msg}") {
                 bar.set_style(style);
@@ -169,7 +180,22 @@ impl Show {
         bar.set_message(what.to_owned());
     }
 
-    fn tell(&self, line: &str) {
+    /// A piece of work is over.
+    pub fn end(&mut self, work: &str) {
+        if let Some(bar) = self.of.remove(work) {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Something a person should know of a machine.
+    pub fn note(&mut self, machine: &str, text: &str) {
+        if self.notes.is_first(machine, text) {
+            self.tell(&format!("{machine}: {text}"));
+        }
+    }
+
+    /// A line of its own.
+    pub fn tell(&self, line: &str) {
         match &self.bars {
             Some(bars) => drop(bars.println(line)),
             None if self.only_bars => {}
@@ -187,7 +213,8 @@ impl Show {
         }
     }
 
-    fn clear(&mut self) {
+    /// All of it is over: what many machines had alike is told.
+    pub fn clear(&mut self) {
         for (_, bar) in self.of.drain() {
             bar.finish_and_clear();
         }

@@ -1,14 +1,20 @@
 //! `stead system`: declared systems, rendered, installed, and brought to machines.
 
+mod bring;
 mod claude_home;
 mod device;
 mod inside;
 mod install;
+mod many;
+mod mark;
 mod nixos;
 mod render;
+mod rendered;
 mod switch;
 
 pub use inside::Inside;
+pub use many::bring_all;
+pub use rendered::of_machines;
 
 use crate::cli::System;
 use crate::failure::{Failure, Outcome};

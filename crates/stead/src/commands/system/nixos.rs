@@ -2,13 +2,14 @@
 
 use super::super::machine::ready;
 use super::super::{cp, door, print};
+use super::mark::Mark;
 use super::render;
 use crate::cli::Switch;
 use crate::failure::{Failure, Outcome};
 use crate::steward::Steward;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
-use stead_system::Whole;
+use stead_system::{Whole, parts};
 
 /// What is done inside, a step at a time.
 const SCRIPT: &str = include_str!("nixos.sh");
@@ -39,6 +40,7 @@ pub fn switch(args: &Switch, name: &str, whole: &Whole) -> Outcome {
         }
         return Ok(if changed { WOULD } else { 0 });
     }
+    let mark = Mark::begin(&args.machine, &whole.name, parts::of_flake(&tree))?;
     if changed {
         cp::into(&flake, &args.machine, "/etc/")?;
         for path in &written.removed {
@@ -57,6 +59,7 @@ pub fn switch(args: &Switch, name: &str, whole: &Whole) -> Outcome {
     // Asked anew: it must be reached as it is now.
     let well = switched && step("keep").is_ok_and(|status| status.success());
     if well {
+        mark.end()?;
         print(format!("{}: switched\n", args.machine).as_bytes())?;
         return Ok(0);
     }
