@@ -224,7 +224,7 @@ fn claude_home(from: &str) -> String {
 let
   from = {from};
   names = {names};
-  there = builtins.filter (name: builtins.pathExists \"${{from}}/${{name}}\") names;
+  there = builtins.filter (name: builtins.pathExists (from + \"/${{name}}\")) names;
 in
 {{
   home.file = lib.listToAttrs (

@@ -6,6 +6,7 @@ pub mod options;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use stead_file::Context;
 use stead_system::nixos::Options;
 use stead_system::{Tree, Whole, nixos};
@@ -93,4 +94,13 @@ pub fn options(name: &str) -> Options {
 /// A declaration as a flake.
 pub fn flake(name: &str) -> Tree {
     nixos::render(&wholes(name), &options(name)).unwrap()
+}
+
+/// `nix-instantiate` with a store of its own in a folder, so that it needs none of this system's, nor root.
+pub fn nix(folder: &Path) -> Command {
+    let mut nix = Command::new("nix-instantiate");
+    let own = ["STORE_DIR", "STATE_DIR", "LOG_DIR", "LOCALSTATE_DIR", "CONF_DIR"];
+    nix.envs(own.map(|name| (format!("NIX_{name}"), folder.join(name))));
+    nix.env("HOME", folder).env_remove("NIX_PATH");
+    nix
 }
