@@ -9,6 +9,7 @@ mod homes;
 mod machine;
 mod packages;
 mod people;
+mod pgp;
 mod record;
 mod report;
 mod rules;
