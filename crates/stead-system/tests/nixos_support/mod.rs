@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use stead_file::Context;
+use stead_system::mcp::Servers;
 use stead_system::nixos::Options;
 use stead_system::{Tree, Whole, nixos};
 
@@ -81,6 +82,8 @@ pub fn options(name: &str) -> Options {
     ];
     let claude: BTreeMap<PathBuf, String> =
         claude.iter().map(|(path, text)| ((*path).into(), (*text).into())).collect();
+    let mut servers = Servers::default();
+    servers.add(r#"{"mcpServers":{"files":{"command":"npx","env":{"TOKEN":"hunter2"}}}}"#).unwrap();
     Options {
         name: name.into(),
         modules: BTreeMap::from([(
@@ -88,6 +91,7 @@ pub fn options(name: &str) -> Options {
             "{ services.fwupd.enable = true; }\n".into(),
         )]),
         claude: BTreeMap::from([("/stead/claude".into(), claude)]),
+        servers: BTreeMap::from([("/stead/claude".into(), servers)]),
     }
 }
 

@@ -41,7 +41,9 @@ pub fn run(args: &Switch) -> Outcome {
 }
 
 fn debian(args: &Switch, whole: &Whole) -> Outcome {
-    let desired = debian::render(whole).with_claude_home(&claude_home::files(whole)?);
+    let desired = debian::render(whole)
+        .with_claude_home(&claude_home::files(whole)?)
+        .with_servers(&claude_home::servers(whole)?);
     let secrets = secrets::read(&whole.secrets())?;
     let input = serde_json::to_vec(&Input { desired, secrets })?;
     let inside = Inside::of(&args.machine, args.json.json)?;
