@@ -7,7 +7,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 cache=$1
 . "$here/apt.sh"
 apt_install vim less htop tmux procps git bash util-linux perl-base python3 g++ \
-    coreutils tar curl python3-yaml e2fsprogs fdisk iproute2 mmdebstrap xz-utils zstd lz4 mount strace crun runc busybox-static sudo systemd openssh-client wireguard-tools libnss-myhostname nftables
+    coreutils tar curl python3-yaml e2fsprogs fdisk iproute2 mmdebstrap xz-utils zstd lz4 mount strace crun runc busybox-static sudo systemd openssh-client wireguard-tools libnss-myhostname nftables \
+    nix-bin shellcheck
 
 command -v node >/dev/null || { echo "the tests need Node 20 or later" >&2; exit 1; }
 mkdir -p "$cache/npm"

@@ -8,6 +8,7 @@ pub mod apply;
 pub mod audit;
 pub mod debian;
 pub mod install;
+pub mod mcp;
 pub mod nixos;
 pub mod packages;
 pub mod parts;

@@ -21,6 +21,7 @@ mod write;
 pub use options::options;
 pub use write::{MANIFEST, Written, write};
 
+use crate::mcp::Servers;
 use crate::{File, Tree, Whole};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ pub struct Options {
     /// What is in the folders that `claude_home` names, by that and then by the path in it. What is nobody's business stays out,
     /// whatever is handed in.
     pub claude: BTreeMap<String, BTreeMap<PathBuf, String>>,
+    /// MCP servers of the same.
+    pub servers: BTreeMap<String, Servers>,
 }
 
 /// Why systems cannot be rendered.

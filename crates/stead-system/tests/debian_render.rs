@@ -12,6 +12,7 @@ use stead_file::declared::{
 };
 use stead_system::apply::{self, Input, Options};
 use stead_system::debian::{Act, Desired, parity, render, user_data, user_data_with};
+use stead_system::mcp::Servers;
 use stead_system::{File, Whole};
 
 const KEY: &str =
@@ -204,6 +205,7 @@ fn of_claude_no_credentials_and_no_histories_come_along() {
         ("history.jsonl", false),
         ("projects/x.jsonl", false),
         ("settings.local.json", false),
+        ("mcp.json", false),
         ("hooks/.env", false),
         ("todos/a.json", false),
     ] {
@@ -212,6 +214,13 @@ fn of_claude_no_credentials_and_no_histories_come_along() {
     let tree = [(PathBuf::from("CLAUDE.md"), File::new("x"))].into();
     let desired = render(&whole(full())).with_claude_home(&tree);
     assert!(desired.homes["ada"].contains_key(Path::new(".claude/CLAUDE.md")));
+    let mut servers = Servers::default();
+    servers.add(r#"{"mcpServers":{"a":{"command":"x","env":{"TOKEN":"hunter2"}}}}"#).unwrap();
+    let desired = desired.with_servers(&servers);
+    let file = &desired.homes["ada"][Path::new(".claude.json")];
+    assert_eq!(file.mode, 0o600);
+    assert!(file.text.contains("\"a\"") && !file.text.contains("hunter2"), "{}", file.text);
+    assert!(desired.remarks.iter().any(|said| said.contains("MCP server a: `TOKEN` of `env`")));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod nixos_support;
 
-use nixos_support::{CASES, flake, flakes, folder};
+use nixos_support::{CASES, flake, flakes, folder, nix};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
@@ -110,8 +110,7 @@ fn difference(ours: &str, theirs: &str) -> String {
 
 #[test]
 fn nix_itself_parses_every_file_where_it_is_installed() {
-    let nix = || Command::new("nix-instantiate");
-    if nix().arg("--version").output().is_err() {
+    if Command::new("nix-instantiate").arg("--version").output().is_err() {
         println!("skipped: there is no nix-instantiate");
         return;
     }
@@ -119,7 +118,9 @@ fn nix_itself_parses_every_file_where_it_is_installed() {
         let folder = tempfile::tempdir().unwrap();
         stead_system::nixos::write(&tree, folder.path()).unwrap();
         let files = tree.keys().filter(|path| path.extension().is_some_and(|end| end == "nix"));
-        let out = nix().arg("--parse").args(files).current_dir(folder.path()).output().unwrap();
+        let store = tempfile::tempdir().unwrap();
+        let mut nix = nix(store.path());
+        let out = nix.arg("--parse").args(files).current_dir(folder.path()).output().unwrap();
         assert!(out.status.success(), "{name}: {}", String::from_utf8_lossy(&out.stderr));
     }
 }

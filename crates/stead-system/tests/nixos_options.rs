@@ -2,33 +2,12 @@
 
 mod nixos_support;
 
-use nixos_support::options::{Found, Literal, Options, data, json, refuse};
+use nixos_support::options::{Literal, Options, data, json, of_home, of_nixos, wrong};
 use nixos_support::{CASES, flake, flakes};
 use rnix::ast::{self, AttrpathValue, Expr, HasEntry};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-
-/// Options of modules that the data has not: of home-manager within NixOS, of impermanence, and what disko's data leaves out.
-fn is_known(path: &[String]) -> bool {
-    let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    match path.as_slice() {
-        ["home-manager", name] => [
-            "useGlobalPkgs",
-            "useUserPackages",
-            "extraSpecialArgs",
-            "backupFileExtension",
-            "sharedModules",
-        ]
-        .contains(name),
-        ["environment", "persistence", _, name] => {
-            ["hideMounts", "directories", "files"].contains(name)
-        }
-        // Assertions are hidden from manuals.
-        ["disko", "devices", .., "type"] | ["assertions", ..] => true,
-        _ => false,
-    }
-}
 
 /// An attribute that is said somewhere, and what it is if that is written out.
 struct Said {
@@ -119,17 +98,7 @@ fn walk(set: &ast::AttrSet, at: &[String], open: &dyn Fn(&[String]) -> bool, all
 
 fn check(options: &Options, said: &[Said], place: &str, wrong: &mut String) -> usize {
     for Said { path, value, text } in said.iter().filter(|said| said.path[0] != "imports") {
-        if is_known(path) {
-            continue;
-        }
-        let why = match options.find(path) {
-            Err(why) => Some(why),
-            Ok(Found::Open) => None,
-            Ok(Found::Group) if *value == Some(Literal::Set) => None,
-            Ok(Found::Group) => Some("is a group of options, and no option".into()),
-            Ok(Found::Option(kind)) => value.as_ref().and_then(|value| refuse(kind, value)),
-        };
-        if let Some(why) = why {
+        if let Some(why) = self::wrong(options, path, value.as_ref()) {
             let text: String = text.chars().take(60).collect();
             let _ = writeln!(wrong, "{place}: {} = {text}: {why}", path.join("."));
         }
@@ -140,12 +109,7 @@ fn check(options: &Options, said: &[Said], place: &str, wrong: &mut String) -> u
 #[test]
 fn every_option_exists_and_takes_what_it_is_given() {
     let Some(data) = data() else { return };
-    let (mut nixos, mut home) = (Options::default(), Options::default());
-    for name in ["nixos-options.slim", "disko-options", "sops-nix-options", "microvm-host-options"]
-    {
-        nixos.add(&json(&data, name));
-    }
-    home.add(&json(&data, "home-manager-options-25.11"));
+    let (nixos, home) = (of_nixos(&data), of_home(&data));
     let (mut wrong, mut count) = (String::new(), 0);
     for (name, tree) in flakes() {
         for (path, file) in &tree {

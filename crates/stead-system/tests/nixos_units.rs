@@ -137,7 +137,8 @@ fn every_script_is_shell() {
             for key in ["script", "text", "preStart", "postBuild"] {
                 for script in said(&file.text, key) {
                     let Expr::Str(script) = script else { continue };
-                    let script = text(&script);
+                    // As NixOS and its builders run them.
+                    let script = format!("set -e\n{}", text(&script));
                     for (program, args) in [("bash", vec!["-n"])].into_iter().chain(checks.clone())
                     {
                         let out = fed(program, &args, &script);

@@ -109,6 +109,51 @@ fn a_machine_is_brought_to_its_system_and_is_there_afterwards() {
 }
 
 #[test]
+fn mcp_servers_come_along_without_credentials_and_beside_what_claude_keeps() {
+    if !root() {
+        return;
+    }
+    let world = World::new();
+    let own = world.home().join(".claude.json");
+    std::fs::create_dir_all(world.home().join(".claude")).unwrap();
+    std::fs::write(world.home().join(".claude/CLAUDE.md"), "Be brief.\n").unwrap();
+    std::fs::write(
+        &own,
+        r#"{"oauthAccount":{"accountUuid":"mine"},"mcpServers":{
+            "files":{"command":"npx","env":{"FILES_TOKEN":"hunter2","LEVEL":"debug"}},
+            "remote":{"url":"https://ada:hunter2@mcp.example.org"}}}"#,
+    )
+    .unwrap();
+    let agents = "\n[systems.dev.agents]\nclaude_home = \"~/.claude\"\n";
+    world.apply(&format!("{FILE}{agents}"));
+    secret(&world, "token", "s3cret");
+    let said = world.stead(&["system", "switch", "box"]);
+    assert_eq!(said.status, 0, "{said:?}");
+    assert!(said.err.contains("MCP server files: `FILES_TOKEN` of `env` left out"), "{said:?}");
+    assert!(said.err.contains("MCP server remote: left out"), "{said:?}");
+    let there = || -> Value {
+        let text = world.sh_ok("box", "cat /home/ada/.claude.json");
+        serde_json::from_str(&text).unwrap()
+    };
+    let files = serde_json::json!({ "files": { "command": "npx", "env": { "LEVEL": "debug" } } });
+    assert_eq!(there(), serde_json::json!({ "mcpServers": files }));
+    assert_eq!(world.sh_ok("box", "stat -c '%U %a' /home/ada/.claude.json"), "ada 600\n");
+    assert_eq!(world.sh_ok("box", "cat /home/ada/.claude/CLAUDE.md"), "Be brief.\n");
+
+    // What Claude and a person inside keep there stays.
+    let kept = r#"{"userID":"inside","mcpServers":{"files":{"command":"npx","env":{"LEVEL":"debug"}},"hers":{"command":"x"}}}"#;
+    world.sh_ok("box", &format!("printf '%s' '{kept}' > /home/ada/.claude.json"));
+    let again = world.stead(&["system", "switch", "box"]);
+    assert_eq!((again.status, again.out.as_str()), (0, "box: as declared\n"), "{again:?}");
+    std::fs::write(&own, "{}").unwrap();
+    let said = world.stead(&["system", "switch", "box"]);
+    assert_eq!(said.status, 0, "{said:?}");
+    let kept =
+        serde_json::json!({ "userID": "inside", "mcpServers": { "hers": { "command": "x" } } });
+    assert_eq!(there(), kept);
+}
+
+#[test]
 fn a_live_machine_is_audited_and_mended() {
     if !root() {
         return;

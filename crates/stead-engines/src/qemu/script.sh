@@ -17,16 +17,21 @@ restrict=on
 [ "${NETWORK-}" = open ] && restrict=off
 
 again='stead start-script @NAME@ --force writes this script anew'
-for file in @NEEDS@ @DISKS@; do
-  [ -r "$file" ] || { echo "$0: $file cannot be read; if it is gone, $again" >&2; exit 1; }
-done
-# What a snapshot has kept is never written to, not by root either.
-for disk in @DISKS@; do
-  case $(stat -c %A "$disk") in
-    -?w*) ;;
-    *) echo "$0: $disk belongs to a snapshot by now: $again" >&2; exit 1 ;;
-  esac
-done
+readable() { # FILE...
+  for file; do
+    [ -r "$file" ] || { echo "$0: $file cannot be read; if it is gone, $again" >&2; exit 1; }
+  done
+}
+writable() { # DISK...: what a snapshot has kept is never written to, not by root either
+  for disk; do
+    case $(stat -c %A "$disk") in
+      -?w*) ;;
+      *) echo "$0: $disk belongs to a snapshot by now: $again" >&2; exit 1 ;;
+    esac
+  done
+}
+readable @NEEDS@ @DISKS@
+writable @DISKS@
 
 own=$(mktemp -d)
 trap 'rm -rf "$own"' EXIT
@@ -44,10 +49,11 @@ entry() { # NAME MODE SIZE
 zeros() { # up to a multiple of four bytes
   head -c $(((4 - $1 % 4) % 4)) /dev/zero
 }
-if [ -n @INITRAMFS@ ]; then
+initramfs=@INITRAMFS@
+if [ -n "$initramfs" ]; then
   size=$(wc -c < "$own/config")
   {
-    cat @INITRAMFS@
+    cat "$initramfs"
     entry config.json 33152 "$size"
     zeros $((110 + 12))
     cat "$own/config"

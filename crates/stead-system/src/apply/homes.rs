@@ -3,8 +3,9 @@
 
 use super::machine::User;
 use super::{Pass, files, people};
-use crate::Tree;
+use crate::{File, Tree, mcp};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::fs::Permissions;
 use std::io::Read;
@@ -16,6 +17,14 @@ use std::path::{Component, Path, PathBuf};
 struct Put {
     write: Tree,
     remove: Vec<PathBuf>,
+    /// MCP servers that come and go in a file that Claude Code has for much else.
+    servers: Option<(Map<String, Value>, BTreeSet<String>)>,
+}
+
+impl Put {
+    fn is_empty(&self) -> bool {
+        self.write.is_empty() && self.remove.is_empty() && self.servers.is_none()
+    }
 }
 
 /// Brings files in homes.
@@ -26,6 +35,7 @@ pub(super) fn bring(pass: &mut Pass) {
     let users = people::there(pass);
     let names: BTreeSet<String> =
         pass.desired.homes.keys().chain(pass.record.homes.keys()).cloned().collect();
+    let own = Path::new(mcp::FILE);
     for name in names {
         let empty = Tree::new();
         let wanted = pass.desired.homes.get(&name).unwrap_or(&empty);
@@ -36,22 +46,39 @@ pub(super) fn bring(pass: &mut Pass) {
             }
             continue;
         };
-        let differs =
-            |(path, file): &(&PathBuf, &crate::File)| !files::same(&user.home.join(path), file);
+        let differs = |(path, file): &(&PathBuf, &File)| {
+            path.as_path() != own && !files::same(&user.home.join(path), file)
+        };
         let write: Tree = wanted
             .iter()
             .filter(differs)
             .map(|(path, file)| (path.clone(), file.clone()))
             .collect();
-        let remove: Vec<PathBuf> =
-            known.iter().filter(|path| !wanted.contains_key(*path)).cloned().collect();
-        let put = Put { write, remove };
-        if put.write.is_empty() && put.remove.is_empty() {
+        let gone = |path: &&PathBuf| path.as_path() != own && !wanted.contains_key(*path);
+        let remove: Vec<PathBuf> = known.iter().filter(gone).cloned().collect();
+        let servers = wanted.get(own).map(|file| mcp::of_text(&file.text)).unwrap_or_default();
+        let names: BTreeSet<String> = servers.keys().cloned().collect();
+        let had = pass.record.servers.get(&name).cloned().unwrap_or_default();
+        let lost: BTreeSet<String> = had.difference(&names).cloned().collect();
+        let there = files::read(&user.home.join(own)).map(|file| file.text);
+        let servers = match mcp::merged(there.as_deref(), &servers, &lost) {
+            Ok(merged) => merged.map(|_| (servers, lost)),
+            Err(why) => {
+                pass.report.failed(&format!("MCP servers of {name}"), &why);
+                None
+            }
+        };
+        let put = Put { write, remove, servers };
+        if put.is_empty() {
             continue;
         }
         if pass.may() {
-            let own: BTreeSet<PathBuf> = known.iter().chain(put.write.keys()).cloned().collect();
-            pass.record.homes.insert(name.clone(), own);
+            let all: BTreeSet<PathBuf> = known.iter().chain(put.write.keys()).cloned().collect();
+            pass.record.homes.insert(name.clone(), all);
+            if put.servers.is_some() {
+                let all = had.union(&names).cloned().collect();
+                pass.record.servers.insert(name.clone(), all);
+            }
             pass.save();
             let home: &Path = &user.home;
             let user = User { uid: user.uid, gid: user.gid, name: &name, home };
@@ -64,6 +91,11 @@ pub(super) fn bring(pass: &mut Pass) {
                 pass.report.failed(&format!("home of {name}"), &why);
                 continue;
             }
+            if names.is_empty() {
+                pass.record.servers.remove(&name);
+            } else {
+                pass.record.servers.insert(name.clone(), names);
+            }
             if wanted.is_empty() {
                 pass.record.homes.remove(&name);
             } else {
@@ -75,6 +107,10 @@ pub(super) fn bring(pass: &mut Pass) {
         }
         for path in &put.remove {
             pass.report.changed("file", &user_path(user, path), "removed");
+        }
+        if let Some((servers, lost)) = &put.servers {
+            let all: Vec<&str> = servers.keys().chain(lost).map(String::as_str).collect();
+            pass.report.changed("MCP servers", &all.join(", "), &format!("of {name} written"));
         }
     }
 }
@@ -95,6 +131,18 @@ pub(super) fn put(from: impl Read) -> Result<(), String> {
     }
     for path in put.remove.iter().filter(|path| inside(path)) {
         files::remove(path)?;
+    }
+    if let Some((servers, gone)) = &put.servers {
+        let path = Path::new(mcp::FILE);
+        let there = files::read(path);
+        // What is there and cannot be read is nobody's to write over.
+        if there.is_none() && path.symlink_metadata().is_ok() {
+            return Err(format!("~/{} is no file of text, and is left as it is", mcp::FILE));
+        }
+        let mode = there.as_ref().map_or(0o600, |file| file.mode);
+        if let Some(text) = mcp::merged(there.as_ref().map(|file| &*file.text), servers, gone)? {
+            files::write(path, &File { text, mode })?;
+        }
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod lock;
 mod machine;
 mod packages;
 mod people;
+mod pgp;
 mod record;
 mod report;
 mod rules;

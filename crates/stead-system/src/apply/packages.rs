@@ -1,6 +1,7 @@
 //! Packages, and sources of those that Debian has not.
 
-use super::{Pass, files};
+use super::machine::Machine;
+use super::{Pass, files, pgp};
 use crate::File;
 use crate::debian::Repository;
 use std::collections::BTreeSet;
@@ -152,7 +153,7 @@ fn sources(pass: &mut Pass) -> bool {
         }
         if pass.may() && pass.machine.live {
             // A source without its key would keep apt from everything else.
-            if let Err(why) = fetch(pass, &repository.key, &key, there)
+            if let Err(why) = fetch(pass, &repository, &key, there)
                 .and_then(|()| files::write(&pass.machine.at(&path), &file))
             {
                 pass.report.failed(&format!("package source {name}"), &why);
@@ -177,11 +178,12 @@ fn sources(pass: &mut Pass) -> bool {
     new
 }
 
-fn fetch(pass: &Pass, address: &str, key: &Path, there: bool) -> Result<(), String> {
-    if there {
+/// Puts a source's key where it is kept, if it is one that it may be.
+fn fetch(pass: &Pass, from: &Repository, key: &Path, there: bool) -> Result<(), String> {
+    let at = pass.machine.at(key);
+    if there && known(pass.machine, from, &at).is_ok() {
         return Ok(());
     }
-    let at = pass.machine.at(key);
     let folder = at.parent().unwrap_or(Path::new("/"));
     std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let next = at.with_extension("new");
@@ -195,13 +197,39 @@ fn fetch(pass: &Pass, address: &str, key: &Path, there: bool) -> Result<(), Stri
         "20",
         "--max-time",
         "120",
+        "--max-filesize",
+        "1000000",
         "-o",
         &out,
         "--",
-        address,
+        &from.key,
     ];
     pass.machine.run(&words)?;
+    if let Err(why) = known(pass.machine, from, &next) {
+        let _ = std::fs::remove_file(&next);
+        return Err(format!("the key at {} is refused: {why}", from.key));
+    }
     std::fs::rename(&next, &at).map_err(|error| format!("{}: {error}", at.display()))
+}
+
+/// Whether all keys in a file are such as the source may have.
+fn known(machine: &Machine, from: &Repository, file: &Path) -> Result<(), String> {
+    if from.fingerprints.is_empty() {
+        return Ok(());
+    }
+    let text = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let sha1 = |bytes: &[u8]| {
+        let out = machine.run_as(&["sha1sum"], None, Some(bytes))?;
+        out.get(..40).map(str::to_owned).ok_or_else(|| "sha1sum says nothing".to_owned())
+    };
+    let found = pgp::fingerprints(&text, sha1)?;
+    match found.iter().find(|found| !from.fingerprints.contains(*found)) {
+        None => Ok(()),
+        Some(other) => {
+            let known: Vec<&str> = from.fingerprints.iter().map(String::as_str).collect();
+            Err(format!("it is {other}, where {} is known", known.join(" or ")))
+        }
+    }
 }
 
 /// Removes those that Stead installed and that are declared no more, unless something else needs them.
@@ -261,5 +289,20 @@ mod tests {
     fn what_is_installed_is_read_from_the_status_file() {
         let text = "Package: a\nStatus: install ok installed\nProvides: b (= 1), c\n\nPackage: d\nStatus: deinstall ok config-files\n";
         assert_eq!(of_status(text).into_iter().collect::<Vec<_>>(), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_key_that_is_not_known_is_refused_with_both_named() {
+        let machine = Machine::new(&crate::apply::Options::default());
+        let key = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/maker/key.asc");
+        let from = |fingerprints: &[&str]| Repository {
+            fingerprints: fingerprints.iter().map(|one| (*one).to_owned()).collect(),
+            ..Repository::default()
+        };
+        let own = "BF9FB8E32C944BB9686B61563E4B12B1D707F616";
+        assert_eq!(known(&machine, &from(&[own, "0"]), &key), Ok(()));
+        let why = known(&machine, &from(&["0"]), &key).unwrap_err();
+        assert_eq!(why, format!("it is {own}, where 0 is known"));
+        assert!(known(&machine, &from(&["0"]), Path::new("/none")).is_err());
     }
 }

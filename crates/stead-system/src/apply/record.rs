@@ -21,6 +21,8 @@ pub(super) struct Record {
     pub links: BTreeMap<PathBuf, Option<PathBuf>>,
     /// Files in homes.
     pub homes: BTreeMap<String, BTreeSet<PathBuf>>,
+    /// MCP servers in homes, by name.
+    pub servers: BTreeMap<String, BTreeSet<String>>,
     /// Files of package sources, and their keys.
     pub sources: BTreeSet<PathBuf>,
     /// Packages that it installed.

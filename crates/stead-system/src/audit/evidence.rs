@@ -21,6 +21,8 @@ pub struct Evidence {
     pub ruleset: Seen<Ruleset>,
     /// Sockets that wait for connections or datagrams.
     pub listeners: Seen<Vec<Listener>>,
+    /// Whether somebody without rights was connected with the metadata address.
+    pub metadata: Seen<Reached>,
     /// Whether it has IPv6 on more than the loopback.
     pub ipv6: bool,
     /// Accounts by login name.
@@ -84,8 +86,12 @@ pub struct Evidence {
 pub struct Sshd {
     /// Its settings for a connection of root's from far away, in small letters.
     pub settings: BTreeMap<String, Vec<String>>,
+    /// The same for each person, by login name.
+    pub people: BTreeMap<String, BTreeMap<String, Vec<String>>>,
     /// Settings within `Match`: the criterion, the keyword in small letters, the value.
     pub matches: Vec<(String, String, String)>,
+    /// Why the server could not be asked, and `settings` are only what its files say.
+    pub unasked: Option<String>,
 }
 
 impl Sshd {
@@ -93,6 +99,15 @@ impl Sshd {
     pub fn get(&self, key: &str) -> Option<&str> {
         self.settings.get(key)?.first().map(String::as_str)
     }
+}
+
+/// What came of an attempt to connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reached {
+    /// Somebody answered.
+    Yes,
+    /// Nobody did: what the kernel said of it.
+    No(String),
 }
 
 /// A socket that waits.
@@ -182,8 +197,10 @@ pub struct Credential {
     pub path: PathBuf,
     /// Its permissions.
     pub mode: u32,
-    /// Whether others than its owner can read it.
+    /// Whether everybody can read it, or write to it.
     pub exposed: bool,
+    /// Its group, if that can, and who is in it besides the owner.
+    pub group: Option<(String, Vec<String>)>,
 }
 
 /// A unit of systemd.

@@ -101,13 +101,20 @@ fn home(whole: &Whole, to: &mut Desired) {
     let from = agents.claude_home.as_deref().unwrap_or_default();
     let repository = ["https://", "ssh://", "git@"].iter().any(|scheme| from.starts_with(scheme));
     let users: Vec<String> = to.users.keys().cloned().collect();
+    if repository {
+        to.remarks.push(
+            "MCP servers in the repository of `claude_home` are not carried over: they may have credentials in them, which \
+             only a folder here is looked through for"
+                .into(),
+        );
+    }
     for user in &users {
         if repository {
             to.package(&["git"]);
             let folder = format!("/home/{user}/.local/share/stead/claude");
             // Credentials and histories are not taken even from somebody who has them in a repository.
             let script = "git clone --quiet --depth 1 -- \"$1\" \"$2\" && mkdir -p \"$HOME/.claude\" && cd \"$2\" && \
-                          for each in CLAUDE.md settings.json mcp.json keybindings.json commands skills agents hooks output-styles rules; do \
+                          for each in CLAUDE.md settings.json keybindings.json commands skills agents hooks output-styles rules; do \
                           [ ! -e \"$each\" ] || cp -a -- \"$each\" \"$HOME/.claude/\" || exit 1; done";
             to.tasks.push(Task {
                 name: format!("~/.claude of {user}"),

@@ -42,6 +42,9 @@ pub struct Desired {
 pub struct Repository {
     /// Where its key is had.
     pub key: String,
+    /// The keys it may be, by fingerprint: any other is refused.
+    #[serde(default)]
+    pub fingerprints: BTreeSet<String>,
     /// The address of its packages.
     pub address: String,
     /// Its suite; one that ends in `/` has no components.
@@ -75,7 +78,12 @@ impl Repository {
         if !self.components.is_empty() {
             text += &format!("Components: {}\n", self.components);
         }
-        text + &format!("Signed-By: {}\n", self.key_path(name).display())
+        // With fingerprints beside it, apt takes no other key that is in the file.
+        text += &format!("Signed-By: {}", self.key_path(name).display());
+        for fingerprint in &self.fingerprints {
+            text += &format!(" {fingerprint}");
+        }
+        text + "\n"
     }
 }
 

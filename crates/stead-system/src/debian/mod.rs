@@ -25,6 +25,7 @@ mod yaml;
 pub use cloud::{user_data, user_data_with};
 pub use desired::{Act, Desired, Login, Repository, Rule, Task, Unit};
 
+use crate::mcp::{self, Servers};
 use crate::{File, Tree, Whole};
 use std::path::{Path, PathBuf};
 
@@ -64,6 +65,19 @@ impl Desired {
                 home.insert(Path::new(".claude").join(path), file.clone());
             }
         }
+        self
+    }
+
+    /// Every user's Claude Code has these MCP servers, beside those of its own.
+    #[must_use]
+    pub fn with_servers(mut self, servers: &Servers) -> Self {
+        if let Some(text) = servers.text() {
+            for user in self.users.keys() {
+                let home = self.homes.entry(user.clone()).or_default();
+                home.insert(mcp::FILE.into(), File::private(text.clone()));
+            }
+        }
+        self.remarks.extend(servers.remarks.iter().cloned());
         self
     }
 
@@ -161,7 +175,7 @@ fn words(words: &[&str]) -> Vec<String> {
 
 /// What of `~/.claude` other machines have too, by its relative path: never credentials, never histories.
 pub fn parity(path: &Path) -> bool {
-    const FILES: [&str; 4] = ["CLAUDE.md", "settings.json", "mcp.json", "keybindings.json"];
+    const FILES: [&str; 3] = ["CLAUDE.md", "settings.json", "keybindings.json"];
     const FOLDERS: [&str; 6] = ["commands", "skills", "agents", "hooks", "output-styles", "rules"];
     let mut parts = path.components().map(|part| part.as_os_str().to_string_lossy().into_owned());
     let (Some(first), rest) = (parts.next(), parts.collect::<Vec<_>>()) else { return false };

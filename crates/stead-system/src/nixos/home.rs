@@ -4,6 +4,7 @@ use super::expr::{Expr, Piece, Set, code};
 use super::flake::Input;
 use super::layout::{Module, layout};
 use super::{Error, Needs, Options};
+use crate::mcp::Servers;
 use crate::{File, Tree, Whole};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -155,7 +156,20 @@ fi
 }
 
 /// What of `~/.claude` is the same everywhere. Credentials and histories are not.
-const SHARED: [&str; 6] = ["CLAUDE.md", "agents", "commands", "hooks", "settings.json", "skills"];
+const SHARED: [&str; 9] = [
+    "CLAUDE.md",
+    "agents",
+    "commands",
+    "hooks",
+    "keybindings.json",
+    "output-styles",
+    "rules",
+    "settings.json",
+    "skills",
+];
+
+/// Where the MCP servers are that go into a file of Claude's own.
+const SERVERS: &str = "servers.json";
 
 /// A module for each source of `~/.claude`, by the source.
 fn claude_homes(
@@ -194,7 +208,12 @@ fn claude_homes(
             format!("./{name}")
         };
         let place = format!("home/{name}.nix");
-        tree.insert(place.clone().into(), File::new(claude_home(&from)));
+        let servers = options.servers.get(source).and_then(Servers::text);
+        let has = servers.is_some();
+        if let Some(text) = servers {
+            tree.insert(PathBuf::from("home").join(&name).join(SERVERS), File::new(text));
+        }
+        tree.insert(place.clone().into(), File::new(claude_home(&from, has)));
         places.insert(source.clone(), place);
     }
     Ok(places)
@@ -210,12 +229,31 @@ fn is_shared(path: &Path) -> bool {
     first && parts.all(|part| matches!(part, Component::Normal(_)))
 }
 
-fn claude_home(from: &str) -> String {
+fn claude_home(from: &str, servers: bool) -> String {
     let names = layout(&SHARED.to_vec().into(), 2, 0);
-    let (takes, from) = if from.starts_with("inputs.") {
-        ("{ inputs, lib, ... }:", from.to_owned())
+    let takes = match (from.starts_with("inputs."), servers) {
+        (true, true) => "{\n  inputs,\n  lib,\n  pkgs,\n  ...\n}:",
+        (true, false) => "{ inputs, lib, ... }:",
+        (false, true) => "{ lib, pkgs, ... }:",
+        (false, false) => "{ lib, ... }:",
+    };
+    let servers = if servers {
+        format!(
+            "
+  # Claude keeps what it remembers in the same file: its MCP servers are put into it, not over it.
+  home.activation.claudeServers = lib.hm.dag.entryAfter [ \"writeBoundary\" ] ''
+    had='{{}}'
+    if [ -s \"$HOME/.claude.json\" ]; then
+      had=$(cat \"$HOME/.claude.json\")
+    fi
+    if next=$(printf '%s' \"$had\" | ${{lib.getExe pkgs.jq}} --slurpfile own ${{{from}/{SERVERS}}} '.mcpServers += $own[0].mcpServers'); then
+      run sh -c 'umask 077; printf \"%s\\n\" \"$1\" > \"$0.next\" && mv \"$0.next\" \"$0\"' \"$HOME/.claude.json\" \"$next\"
+    fi
+  '';
+"
+        )
     } else {
-        ("{ lib, ... }:", from.to_owned())
+        String::new()
     };
     format!(
         "# Agents find here what they find elsewhere. Credentials and histories are none of it: each host logs in for itself.
@@ -224,7 +262,7 @@ fn claude_home(from: &str) -> String {
 let
   from = {from};
   names = {names};
-  there = builtins.filter (name: builtins.pathExists \"${{from}}/${{name}}\") names;
+  there = builtins.filter (name: builtins.pathExists (from + \"/${{name}}\")) names;
 in
 {{
   home.file = lib.listToAttrs (
@@ -233,7 +271,7 @@ in
       value.source = from + \"/${{name}}\";
     }}) there
   );
-}}
+{servers}}}
 "
     )
 }

@@ -6,7 +6,9 @@ pub mod options;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use stead_file::Context;
+use stead_system::mcp::Servers;
 use stead_system::nixos::Options;
 use stead_system::{Tree, Whole, nixos};
 
@@ -80,6 +82,8 @@ pub fn options(name: &str) -> Options {
     ];
     let claude: BTreeMap<PathBuf, String> =
         claude.iter().map(|(path, text)| ((*path).into(), (*text).into())).collect();
+    let mut servers = Servers::default();
+    servers.add(r#"{"mcpServers":{"files":{"command":"npx","env":{"TOKEN":"hunter2"}}}}"#).unwrap();
     Options {
         name: name.into(),
         modules: BTreeMap::from([(
@@ -87,10 +91,20 @@ pub fn options(name: &str) -> Options {
             "{ services.fwupd.enable = true; }\n".into(),
         )]),
         claude: BTreeMap::from([("/stead/claude".into(), claude)]),
+        servers: BTreeMap::from([("/stead/claude".into(), servers)]),
     }
 }
 
 /// A declaration as a flake.
 pub fn flake(name: &str) -> Tree {
     nixos::render(&wholes(name), &options(name)).unwrap()
+}
+
+/// `nix-instantiate` with a store of its own in a folder, so that it needs none of this system's, nor root.
+pub fn nix(folder: &Path) -> Command {
+    let mut nix = Command::new("nix-instantiate");
+    let own = ["STORE_DIR", "STATE_DIR", "LOG_DIR", "LOCALSTATE_DIR", "CONF_DIR"];
+    nix.envs(own.map(|name| (format!("NIX_{name}"), folder.join(name))));
+    nix.env("HOME", folder).env_remove("NIX_PATH");
+    nix
 }

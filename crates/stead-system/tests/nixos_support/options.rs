@@ -199,3 +199,55 @@ pub fn refuse(kind: &str, literal: &Literal) -> Option<String> {
         }
     }
 }
+
+/// The options of a host.
+pub fn of_nixos(data: &Path) -> Options {
+    let mut options = Options::default();
+    for name in ["nixos-options.slim", "disko-options", "sops-nix-options", "microvm-host-options"]
+    {
+        options.add(&json(data, name));
+    }
+    options
+}
+
+/// The options of a home.
+pub fn of_home(data: &Path) -> Options {
+    let mut options = Options::default();
+    options.add(&json(data, "home-manager-options-25.11"));
+    options
+}
+
+/// Why something cannot be said there, if it cannot.
+pub fn wrong(options: &Options, path: &[String], value: Option<&Literal>) -> Option<String> {
+    if is_known(path) {
+        return None;
+    }
+    match options.find(path) {
+        Err(why) => Some(why),
+        Ok(Found::Open) => None,
+        Ok(Found::Group) if value == Some(&Literal::Set) => None,
+        Ok(Found::Group) => Some("is a group of options, and no option".into()),
+        Ok(Found::Option(kind)) => value.and_then(|value| refuse(kind, value)),
+    }
+}
+
+/// Options of modules that the data has not: of home-manager within NixOS, of impermanence, and what disko's data leaves out.
+fn is_known(path: &[String]) -> bool {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    match path.as_slice() {
+        ["home-manager", name] => [
+            "useGlobalPkgs",
+            "useUserPackages",
+            "extraSpecialArgs",
+            "backupFileExtension",
+            "sharedModules",
+        ]
+        .contains(name),
+        ["environment", "persistence", _, name] => {
+            ["hideMounts", "directories", "files"].contains(name)
+        }
+        // Assertions are hidden from manuals.
+        ["disko", "devices", .., "type"] | ["assertions", ..] => true,
+        _ => false,
+    }
+}

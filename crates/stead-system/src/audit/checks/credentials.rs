@@ -2,6 +2,7 @@
 
 use super::{Check, Fix, Judgement, concerns, unless};
 use crate::Whole;
+use crate::audit::clean::some;
 use crate::audit::evidence::{Credential, Evidence};
 use crate::audit::report::{Action, Severity};
 use std::path::Path;
@@ -38,17 +39,32 @@ fn exposed<'e>(
     without: u32,
 ) -> (Vec<String>, Vec<Action>) {
     all.filter(|file| file.exposed)
-        .map(|file| {
-            let shown = format!("{} has mode {:04o}", file.path.display(), file.mode & 0o7777);
-            (shown, Action::Close { path: file.path.clone(), without })
-        })
+        .map(|file| (shown(file), Action::Close { path: file.path.clone(), without }))
         .unzip()
+}
+
+fn shown(file: &Credential) -> String {
+    format!("{} has mode {:04o}", file.path.display(), file.mode & 0o7777)
 }
 
 fn private(_: &Whole, evidence: &Evidence) -> Judgement {
     let all = evidence.credentials.as_ref()?;
-    let (wrong, actions) = exposed(all.iter(), 0o077);
-    unless(&wrong, format!("{} files", all.len()), || Fix::Mend(actions))
+    let (mut wrong, mut actions) = exposed(all.iter(), 0o077);
+    let mut leave = None;
+    for file in all.iter().filter(|file| !file.exposed) {
+        let Some((group, members)) = &file.group else { continue };
+        wrong.push(format!("{}, and group {group} has {}", shown(file), some(members)));
+        // What the system gives a group is for that group: somebody is in it who should not be.
+        if file.path.starts_with("/etc") {
+            leave = leave.or(members.first().map(|name| format!("gpasswd -d {name} {group}")));
+        } else {
+            actions.push(Action::Close { path: file.path.clone(), without: 0o077 });
+        }
+    }
+    unless(&wrong, format!("{} files", all.len()), || match leave {
+        Some(leave) if actions.is_empty() => Fix::Do(leave),
+        _ => Fix::Mend(actions),
+    })
 }
 
 fn plain(_: &Whole, evidence: &Evidence) -> Judgement {

@@ -2,7 +2,7 @@
 
 use super::{Check, Fix, Judged, Judgement, Silent, concerns, unless};
 use crate::Whole;
-use crate::audit::evidence::{Evidence, Listener};
+use crate::audit::evidence::{Evidence, Listener, Reached};
 use crate::audit::report::Severity;
 use crate::audit::rules::{Fate, Packet, Ruleset};
 use std::collections::BTreeSet;
@@ -60,6 +60,8 @@ const INSIDE: [&str; 12] = [
 ];
 /// Ports at which a machine hears what address it is given; rules let in what comes from the server's port.
 const DHCP: [u16; 2] = [68, 546];
+/// What is told where the rules did not keep an attempt off.
+const CONNECTED: &str = "user nobody was connected with 169.254.169.254";
 /// Where clouds give credentials to whoever asks.
 const METADATA: [IpAddr; 2] = [
     IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254)),
@@ -170,7 +172,11 @@ fn trusted(whole: &Whole, evidence: &Evidence) -> Judgement {
     unless(&wrong, trusted.join(", "), || Fix::Switch)
 }
 
+/// By the rules, for everybody; and by an attempt, as nobody. Nothing that answers proves no more than that nothing was there.
 fn metadata(whole: &Whole, evidence: &Evidence) -> Judgement {
+    if evidence.metadata == Ok(Reached::Yes) {
+        return Ok(Judged::Fail(CONNECTED.into(), Fix::Switch));
+    }
     let rules = evidence.ruleset.as_ref()?;
     let accounts = evidence.accounts.as_ref()?;
     let mut senders = vec![("nobody".to_owned(), 65_534)];
@@ -210,7 +216,13 @@ fn metadata(whole: &Whole, evidence: &Evidence) -> Judgement {
             "whether {name} reaches the metadata address cannot be told from the rules"
         )));
     }
-    unless(&wrong, "the rules stop it", || Fix::Switch)
+    if !wrong.is_empty() {
+        return unless(&wrong, "", || Fix::Switch);
+    }
+    Ok(match evidence.metadata.as_ref()? {
+        Reached::No(why) => Judged::Pass(format!("the rules stop it; as nobody: {why}")),
+        Reached::Yes => Judged::Fail(CONNECTED.into(), Fix::Switch),
+    })
 }
 
 fn shown(listener: &Listener) -> String {

@@ -5,7 +5,7 @@ use crate::Whole;
 use crate::audit::clean::some;
 use crate::audit::evidence::{Evidence, Sshd, Unit};
 use crate::audit::report::{Action, Severity};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub const CHECKS: &[Check] = &[
     Check {
@@ -112,40 +112,70 @@ fn running(whole: &Whole, evidence: &Evidence) -> Judgement {
     }
 }
 
-fn server<'e>(whole: &Whole, evidence: &'e Evidence) -> Result<&'e Sshd, Silent> {
+/// What the server answers. What only its files say of these settings is no evidence: others may have been told when it started.
+fn server<'e>(whole: &Whole, evidence: &'e Evidence, keys: &[&str]) -> Result<&'e Sshd, Silent> {
     concerns(whole.system.ssh.enable)?;
-    Ok(evidence.sshd.as_ref()?)
+    let sshd = evidence.sshd.as_ref()?;
+    let Some(why) = &sshd.unasked else { return Ok(sshd) };
+    let told = keys.iter().filter_map(|key| Some(format!("{key} {}", sshd.get(key)?)));
+    let told: Vec<String> = told.collect();
+    let told = if told.is_empty() { "nothing of it".into() } else { told.join(", ") };
+    Err(Silent::Unknown(format!("{why}; its files say {told}")))
 }
 
-fn value<'e>(sshd: &'e Sshd, key: &str) -> Result<&'e str, Silent> {
-    sshd.get(key).ok_or_else(|| Silent::Unknown(format!("`sshd -T` does not tell {key}")))
+/// Settings for root and for each person, who is named where it is not root.
+fn everybody(sshd: &Sshd) -> impl Iterator<Item = (String, &BTreeMap<String, Vec<String>>)> {
+    let people = sshd.people.iter().map(|(name, own)| (format!(" for {name}"), own));
+    std::iter::once((String::new(), &sshd.settings)).chain(people)
 }
 
-/// Whether settings are as they are to be.
+fn value<'e>(settings: &'e BTreeMap<String, Vec<String>>, key: &str) -> Result<&'e str, Silent> {
+    let told = settings.get(key).and_then(|all| all.first());
+    told.map(String::as_str)
+        .ok_or_else(|| Silent::Unknown(format!("`sshd -T` does not tell {key}")))
+}
+
+/// Whether settings are as they are to be, for everybody.
 fn needs(whole: &Whole, evidence: &Evidence, wanted: &[(&str, &str)]) -> Judgement {
-    let sshd = server(whole, evidence)?;
+    let keys: Vec<&str> = wanted.iter().map(|(key, _)| *key).collect();
+    let sshd = server(whole, evidence, &keys)?;
     let (mut seen, mut wrong) = (Vec::new(), Vec::new());
     for (key, wanted) in wanted {
-        let is = value(sshd, key)?;
-        seen.push(format!("{key} {is}"));
-        if is != *wanted {
-            wrong.push(format!("{key} {is}"));
+        for (whom, settings) in everybody(sshd) {
+            let is = value(settings, key)?;
+            if whom.is_empty() {
+                seen.push(format!("{key} {is}"));
+            }
+            // What holds for root as well is said once.
+            let said = format!("{key} {is}");
+            if is != *wanted && (whom.is_empty() || !wrong.contains(&said)) {
+                wrong.push(format!("{said}{whom}"));
+            }
         }
     }
-    unless(&wrong, seen.join(", "), || Fix::Switch)
+    let whom = match sshd.people.len() {
+        0 => String::new(),
+        1 => ", asked for root and one more".into(),
+        more => format!(", asked for root and {more} more"),
+    };
+    unless(&wrong, seen.join(", ") + &whom, || Fix::Switch)
 }
 
 fn users(whole: &Whole, evidence: &Evidence) -> Judgement {
-    let sshd = server(whole, evidence)?;
+    let sshd = server(whole, evidence, &["allowusers"])?;
     let wanted: BTreeSet<&str> = whole.ssh_users().into_iter().collect();
-    let Some(allowed) = sshd.settings.get("allowusers").filter(|all| !all.is_empty()) else {
-        if wanted.is_empty() {
-            // Nobody is declared: nobody has a key.
-            return Ok(Judged::Pass("no user is declared to come in".into()));
-        }
-        return Ok(Judged::Fail("AllowUsers is not set: everybody may".into(), Fix::Switch));
-    };
-    let allowed: BTreeSet<&str> = allowed.iter().map(String::as_str).collect();
+    let mut allowed: BTreeSet<&str> = BTreeSet::new();
+    for (whom, settings) in everybody(sshd) {
+        let Some(own) = settings.get("allowusers").filter(|all| !all.is_empty()) else {
+            if wanted.is_empty() {
+                // Nobody is declared: nobody has a key.
+                return Ok(Judged::Pass("no user is declared to come in".into()));
+            }
+            let open = format!("AllowUsers is not set{whom}: everybody may");
+            return Ok(Judged::Fail(open, Fix::Switch));
+        };
+        allowed.extend(own.iter().map(String::as_str));
+    }
     let more: Vec<&str> = allowed.difference(&wanted).copied().collect();
     let fewer: Vec<&str> = wanted.difference(&allowed).copied().collect();
     let mut wrong = Vec::new();
@@ -160,12 +190,12 @@ fn users(whole: &Whole, evidence: &Evidence) -> Judgement {
 }
 
 fn number(sshd: &Sshd, key: &str) -> Result<u32, Silent> {
-    let text = value(sshd, key)?;
+    let text = value(&sshd.settings, key)?;
     text.parse().map_err(|_| Silent::Unknown(format!("{key} is `{text}`, no number")))
 }
 
 fn tries(whole: &Whole, evidence: &Evidence) -> Judgement {
-    let is = number(server(whole, evidence)?, "maxauthtries")?;
+    let is = number(server(whole, evidence, &["maxauthtries"])?, "maxauthtries")?;
     let wanted = whole.system.ssh.max_auth_tries;
     if is <= wanted {
         return Ok(Judged::Pass(format!("MaxAuthTries {is}")));
@@ -174,7 +204,7 @@ fn tries(whole: &Whole, evidence: &Evidence) -> Judgement {
 }
 
 fn idle(whole: &Whole, evidence: &Evidence) -> Judgement {
-    let sshd = server(whole, evidence)?;
+    let sshd = server(whole, evidence, &["clientaliveinterval", "clientalivecountmax"])?;
     let (interval, count) =
         (number(sshd, "clientaliveinterval")?, number(sshd, "clientalivecountmax")?);
     let seen = format!("ClientAliveInterval {interval}, ClientAliveCountMax {count}");
@@ -184,7 +214,7 @@ fn idle(whole: &Whole, evidence: &Evidence) -> Judgement {
 }
 
 fn port(whole: &Whole, evidence: &Evidence) -> Judgement {
-    let sshd = server(whole, evidence)?;
+    let sshd = server(whole, evidence, &["port"])?;
     let ports = sshd.settings.get("port").cloned().unwrap_or_default();
     if ports.is_empty() {
         return Err(Silent::Unknown("`sshd -T` does not tell the port".into()));
@@ -199,7 +229,7 @@ fn port(whole: &Whole, evidence: &Evidence) -> Judgement {
 }
 
 fn matches(whole: &Whole, evidence: &Evidence) -> Judgement {
-    let sshd = server(whole, evidence)?;
+    let sshd = server(whole, evidence, &[])?;
     let loose = |key: &str, value: &str| match key {
         "passwordauthentication"
         | "kbdinteractiveauthentication"

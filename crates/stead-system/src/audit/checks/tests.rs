@@ -106,3 +106,73 @@ fn the_manual_lists_every_check() {
         "STEAD_UPDATE=1 writes it anew"
     );
 }
+
+/// What a check says of a machine that is well but for this.
+fn judged(id: &str, broken: impl FnOnce(&mut crate::audit::evidence::Evidence)) -> Finding {
+    let (whole, mut evidence) = healthy();
+    broken(&mut evidence);
+    finding(&judge(&whole, &evidence), id)
+}
+
+#[test]
+fn what_holds_for_one_person_only_is_found_and_named() {
+    let found = judged("ssh.password", |e| {
+        let bob = e.sshd.as_mut().unwrap().people.get_mut("bob").unwrap();
+        bob.insert("passwordauthentication".into(), vec!["yes".into()]);
+    });
+    assert_eq!(found.verdict, Verdict::Fail);
+    assert_eq!(found.evidence, "passwordauthentication yes for bob");
+    let found = judged("ssh.users", |e| {
+        let bob = e.sshd.as_mut().unwrap().people.get_mut("bob").unwrap();
+        bob.insert("allowusers".into(), vec!["bob".into()]);
+    });
+    assert_eq!(
+        (found.verdict, &*found.evidence),
+        (Verdict::Fail, "AllowUsers has bob, not declared")
+    );
+}
+
+#[test]
+fn what_only_files_say_of_ssh_is_no_evidence() {
+    for id in ["ssh.password", "ssh.root", "ssh.users", "ssh.tries", "ssh.idle", "ssh.port"] {
+        let found = judged(id, |e| {
+            e.sshd.as_mut().unwrap().unasked = Some("there is no sshd".into());
+        });
+        assert_eq!(found.verdict, Verdict::Unknown, "{id}: {}", found.evidence);
+        assert!(
+            found.evidence.starts_with("there is no sshd; its files say "),
+            "{}",
+            found.evidence
+        );
+        assert!(!found.evidence.ends_with("nothing of it"), "{}", found.evidence);
+    }
+}
+
+#[test]
+fn the_metadata_address_passes_by_rules_and_by_an_attempt() {
+    use crate::audit::evidence::Reached;
+    let found = judged("firewall.metadata", |_| ());
+    assert_eq!(found.evidence, "the rules stop it; as nobody: Connection refused");
+    let found = judged("firewall.metadata", |e| {
+        e.metadata = Ok(Reached::Yes);
+        e.ruleset = Err("blind".into());
+    });
+    assert_eq!(found.verdict, Verdict::Fail, "{}", found.evidence);
+    let found = judged("firewall.metadata", |e| e.metadata = Err("blind".into()));
+    assert_eq!((found.verdict, &*found.evidence), (Verdict::Unknown, "blind"));
+}
+
+#[test]
+fn a_group_with_others_in_it_is_not_private() {
+    let of = |path: &str| crate::audit::evidence::Credential {
+        group: Some(("devs".into(), vec!["bob".into()])),
+        ..healthy::file(path, 0o640)
+    };
+    let found = judged("credentials.private", |e| e.credentials = Ok(vec![of("/home/ada/.env")]));
+    assert_eq!(found.verdict, Verdict::Fail);
+    assert_eq!(found.evidence, "/home/ada/.env has mode 0640, and group devs has bob");
+    assert_eq!(found.mends.len(), 1);
+    let found = judged("credentials.private", |e| e.credentials = Ok(vec![of("/etc/shadow")]));
+    assert_eq!(found.fix.as_deref(), Some("gpasswd -d bob devs"));
+    assert!(found.mends.is_empty());
+}

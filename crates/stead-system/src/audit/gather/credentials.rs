@@ -1,7 +1,7 @@
 //! Files with credentials, and keys where none should be.
 
 use super::files::{MUCH, Place};
-use crate::audit::evidence::{Account, Credential, Seen};
+use crate::audit::evidence::{Account, Credential, Group, Seen};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -46,8 +46,13 @@ const KEYS: [(&str, &str, usize); 7] = [
 ];
 
 /// All that are there.
-pub fn all(place: &Place, accounts: &Seen<BTreeMap<String, Account>>) -> Seen<Vec<Credential>> {
+pub fn all(
+    place: &Place,
+    accounts: &Seen<BTreeMap<String, Account>>,
+    groups: &Seen<BTreeMap<String, Group>>,
+) -> Seen<Vec<Credential>> {
     let accounts = accounts.as_ref().map_err(Clone::clone)?;
+    let groups = groups.as_ref().map_err(Clone::clone)?;
     let mut paths: BTreeSet<PathBuf> = SHARED.iter().map(PathBuf::from).collect();
     let homes = accounts.values().filter(|a| a.uid == 0 || a.is_person()).map(|a| &a.home);
     let homes: BTreeSet<&PathBuf> = homes.filter(|home| home.components().count() > 1).collect();
@@ -70,7 +75,8 @@ pub fn all(place: &Place, accounts: &Seen<BTreeMap<String, Account>>) -> Seen<Ve
         named(path, |name| name.starts_with("ssh_host_") && name.ends_with("_key"))
     }));
     paths.extend(list(place, Path::new("/etc/wireguard"))?);
-    Ok(paths.into_iter().filter_map(|path| credential(place, path, 0o007)).collect())
+    let one = |path| credential(place, path, accounts, groups);
+    Ok(paths.into_iter().filter_map(one).collect())
 }
 
 fn named(path: &Path, is: impl Fn(&str) -> bool) -> bool {
@@ -95,16 +101,40 @@ fn list(place: &Place, folder: &Path) -> Seen<Vec<PathBuf>> {
     }
 }
 
-/// A file that is there. One of a group that has more than its owner is exposed to it, but whether it has cannot be told
-/// here: what counts is whether everybody reads it, or writes to it.
-fn credential(place: &Place, path: PathBuf, bits: u32) -> Option<Credential> {
+/// A file that is there, and who besides its owner reads it or writes to it.
+fn credential(
+    place: &Place,
+    path: PathBuf,
+    accounts: &BTreeMap<String, Account>,
+    groups: &BTreeMap<String, Group>,
+) -> Option<Credential> {
     let about = place.path(&path).symlink_metadata().ok()?;
     if !about.is_file() {
         return None;
     }
     let mode = about.mode() & 0o7777;
-    let exposed = place.open_to_others(&path, mode, bits & 0o006);
-    Some(Credential { path, mode, exposed })
+    let exposed = place.open_to_others(&path, mode, 0o006);
+    let group = place
+        .open_to_group(&path, about.gid(), mode, 0o060)
+        .then(|| within(about.gid(), about.uid(), accounts, groups))
+        .filter(|(_, members)| !members.is_empty());
+    Some(Credential { path, mode, exposed, group })
+}
+
+/// A group's name, and who is in it besides root and this owner: by its own line, and by theirs.
+fn within(
+    gid: u32,
+    owner: u32,
+    accounts: &BTreeMap<String, Account>,
+    groups: &BTreeMap<String, Group>,
+) -> (String, Vec<String>) {
+    let named = groups.iter().find(|(_, group)| group.gid == gid);
+    let listed = named.iter().flat_map(|(_, group)| group.members.iter().cloned());
+    let own = accounts.iter().filter(|(_, a)| a.gid == gid).map(|(name, _)| name.clone());
+    let all: BTreeSet<String> = listed.chain(own).collect();
+    let other = |name: &String| accounts.get(name).is_none_or(|a| a.uid != owner && a.uid != 0);
+    let name = named.map_or_else(|| gid.to_string(), |(name, _)| name.clone());
+    (name, all.into_iter().filter(other).collect())
 }
 
 /// Files below `/run/secrets`, by name.
@@ -116,7 +146,7 @@ pub fn secrets(place: &Place) -> Seen<BTreeMap<String, Credential>> {
         let Ok(about) = place.path(&path).metadata() else { continue };
         let mode = about.mode() & 0o7777;
         let exposed = place.open_to_others(&path, mode, 0o006);
-        found.insert(name, Credential { path, mode, exposed });
+        found.insert(name, Credential { path, mode, exposed, group: None });
     }
     Ok(found)
 }

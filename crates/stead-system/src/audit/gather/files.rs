@@ -98,4 +98,16 @@ impl Place {
         };
         mode & bits > 0 && folders.all(enters)
     }
+
+    /// The same of somebody in the group `gid`, which is the file's.
+    pub fn open_to_group(&self, path: &Path, gid: u32, mode: u32, bits: u32) -> bool {
+        let mut folders = path.ancestors().skip(1);
+        let enters = |folder: &Path| {
+            self.path(folder).metadata().is_ok_and(|about| {
+                let bit = if about.gid() == gid { 0o010 } else { 0o001 };
+                about.mode() & bit > 0
+            })
+        };
+        mode & bits > 0 && folders.all(enters)
+    }
 }

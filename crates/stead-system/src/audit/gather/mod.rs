@@ -10,6 +10,7 @@ mod credentials;
 mod files;
 mod keys;
 mod machine;
+mod metadata;
 mod packages;
 mod people;
 mod processes;
@@ -22,6 +23,7 @@ mod tests;
 mod version;
 
 pub use files::Place;
+pub use metadata::attempt;
 pub(super) use program::{find, run_within};
 
 use super::checks;
@@ -33,8 +35,10 @@ use std::thread;
 /// Looks at everything that the checks of a system judge.
 pub fn gather(place: &Place, whole: &Whole) -> Evidence {
     let services = checks::services(whole);
+    let accounts = people::accounts(place);
     thread::scope(|scope| {
-        let sshd = scope.spawn(|| ssh::effective(place, whole));
+        let sshd = scope.spawn(|| ssh::effective(place, whole, &accounts));
+        let metadata = scope.spawn(|| metadata::reached(place, whole));
         let rules = scope.spawn(|| ruleset(place));
         let units = scope.spawn(|| systemd::units(place, &checks::units(whole)));
         let failed = scope.spawn(|| systemd::failed(place));
@@ -42,19 +46,19 @@ pub fn gather(place: &Place, whole: &Whole) -> Evidence {
         let apt = scope.spawn(|| apt::settings(place, whole));
         let jails = scope.spawn(|| systemd::jails(place, whole));
         let updates = scope.spawn(|| packages::updates(place));
-        let accounts = people::accounts(place);
         let sshd = joined(sshd.join());
         Evidence {
             os: machine::os(place),
             container: place.path("/run/systemd/container").exists(),
             ruleset: joined(rules.join()),
             listeners: sockets::listeners(place),
+            metadata: joined(metadata.join()),
             ipv6: machine::ipv6(place),
             passwords: people::passwords(place),
             groups: people::groups(place),
             sudo: people::sudo(place),
             keys: keys::all(place, whole, &accounts, &sshd),
-            credentials: credentials::all(place, &accounts),
+            credentials: credentials::all(place, &accounts, &people::groups(place)),
             secrets: credentials::secrets(place),
             plain_keys: credentials::plain(place),
             units: joined(units.join()),
@@ -76,7 +80,7 @@ pub fn gather(place: &Place, whole: &Whole) -> Evidence {
             engine_sockets: sockets::engines(place),
             clock: machine::clock(),
             disks: Ok(machine::disks(place)),
-            accounts,
+            accounts: accounts.clone(),
             sshd,
         }
     })

@@ -3,21 +3,91 @@
 use super::files::Place;
 use super::program;
 use crate::Whole;
-use crate::audit::evidence::{Seen, Sshd};
+use crate::audit::evidence::{Account, Seen, Sshd};
+use std::collections::BTreeMap;
+use std::thread;
 
 /// How deep files may include others.
 const DEEP: usize = 4;
+/// The file that it begins with.
+const CONFIG: &str = "/etc/ssh/sshd_config";
 
-/// The settings for root from far away, and all that a `Match` changes.
-pub fn effective(place: &Place, whole: &Whole) -> Seen<Sshd> {
+/// How many people it is asked about.
+const MANY: usize = 32;
+
+/// The settings for root and for everybody who can log in, from far away, and all that a `Match` changes.
+pub fn effective(
+    place: &Place,
+    whole: &Whole,
+    accounts: &Seen<BTreeMap<String, Account>>,
+) -> Seen<Sshd> {
     if !whole.system.ssh.enable {
         return Err("no ssh server is declared".into());
     }
-    let out =
-        program::run(place, "sshd", &["-T", "-C", "user=root,host=far.invalid,addr=198.51.100.7"])?;
-    let mut sshd = settings(&String::from_utf8_lossy(&out));
-    sshd.matches = matches(place, "/etc/ssh/sshd_config", 0)?;
-    Ok(sshd)
+    let ask = |name: &str| {
+        let who = format!("user={name},host=far.invalid,addr=198.51.100.7");
+        let out = program::run(place, "sshd", &["-T", "-C", &who])?;
+        Ok(settings(&String::from_utf8_lossy(&out)))
+    };
+    let matches = matches(place, CONFIG, 0)?;
+    let of_root = match ask("root") {
+        Ok(sshd) => sshd.settings,
+        Err(why) => {
+            let settings = written(place, CONFIG, 0)?;
+            return Ok(Sshd { settings, matches, unasked: Some(why), ..Sshd::default() });
+        }
+    };
+    let accounts = accounts.as_ref().map_err(Clone::clone)?;
+    let people = accounts
+        .iter()
+        .filter(|(name, account)| account.is_person() || whole.system.users.contains_key(*name));
+    let names: Vec<&String> = people.map(|(name, _)| name).collect();
+    if names.len() > MANY {
+        return Err(format!("{} people are more than it is asked about", names.len()));
+    }
+    let people = thread::scope(|scope| {
+        let asked: Vec<_> = names.iter().map(|name| (*name, scope.spawn(|| ask(name)))).collect();
+        asked
+            .into_iter()
+            .map(|(name, asked)| Ok((name.clone(), super::joined(asked.join())?.settings)))
+            .collect::<Seen<BTreeMap<_, _>>>()
+    })?;
+    Ok(Sshd { settings: of_root, people, matches, unasked: None })
+}
+
+/// What files say outside of `Match`, where the first word counts.
+pub fn written(place: &Place, path: &str, deep: usize) -> Seen<BTreeMap<String, Vec<String>>> {
+    let text = place.read_or_none(path)?;
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for line in text.lines().map(str::trim) {
+        let Some((key, value)) = said(line) else { continue };
+        match key.as_str() {
+            // It goes to the end of the file.
+            "match" => break,
+            "include" if deep < DEEP => {
+                for name in included(place, &value)? {
+                    for (key, values) in written(place, &name, deep + 1)? {
+                        found.entry(key).or_insert(values);
+                    }
+                }
+            }
+            _ => {
+                found.entry(key).or_insert_with(|| vec![value]);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Keyword, in small letters, and value of a line; none of an empty one or a comment.
+fn said(line: &str) -> Option<(String, String)> {
+    if line.is_empty() || line.starts_with('#') {
+        return None;
+    }
+    let (key, value) =
+        line.split_once(|c: char| c.is_whitespace() || c == '=').unwrap_or((line, ""));
+    let value = value.trim_matches(|c: char| c.is_whitespace() || c == '=' || c == '"').to_owned();
+    Some((key.to_lowercase(), value))
 }
 
 /// What `sshd -T` prints.
@@ -41,16 +111,9 @@ pub fn matches(place: &Place, path: &str, deep: usize) -> Seen<Vec<(String, Stri
     let text = place.read_or_none(path)?;
     let mut found = Vec::new();
     let mut of: Option<String> = None;
-    for line in text.lines() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let (key, value) =
-            line.split_once(|c: char| c.is_whitespace() || c == '=').unwrap_or((line, ""));
-        let value =
-            value.trim_matches(|c: char| c.is_whitespace() || c == '=' || c == '"').to_owned();
-        match key.to_lowercase().as_str() {
+    for line in text.lines().map(str::trim) {
+        let Some((key, value)) = said(line) else { continue };
+        match key.as_str() {
             "match" => of = (!value.eq_ignore_ascii_case("all")).then_some(value),
             "include" if deep < DEEP => {
                 for name in included(place, &value)? {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::audit::evidence::{Password, Unit};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -108,11 +108,29 @@ fn only_what_others_can_come_to_is_exposed() {
         "etc/passwd",
         "ada:x:1000:1000::/home/ada:/bin/sh\nbob:x:1001:1001::/home/bob:/bin/sh\n",
     );
-    let found = credentials::all(&place, &people::accounts(&place)).unwrap();
+    put(root.path(), "etc/group", "");
+    let look =
+        || credentials::all(&place, &people::accounts(&place), &people::groups(&place)).unwrap();
+    let found = look();
     let open: Vec<_> =
         found.iter().filter(|file| file.exposed).map(|file| file.path.to_str().unwrap()).collect();
     assert_eq!(open, ["/home/ada/.ssh/id_ed25519", "/home/ada/project/.env"]);
     assert_eq!(found.len(), 4);
+    // The group is whose the files here are; who is in it by the one line or the other reads what it may.
+    let gid = fs::metadata(root.path()).unwrap().gid();
+    fs::set_permissions(
+        root.path().join("home/ada/project/.env"),
+        fs::Permissions::from_mode(0o640),
+    )
+    .unwrap();
+    put(root.path(), "etc/group", format!("devs:x:{gid}:bob\n"));
+    let grouped: Vec<_> =
+        look().into_iter().filter_map(|file| Some((file.path, file.group?))).collect();
+    let key = ("/home/ada/.ssh/id_ed25519".into(), ("devs".into(), vec!["bob".to_owned()]));
+    let env = ("/home/ada/project/.env".into(), ("devs".into(), vec!["bob".to_owned()]));
+    assert_eq!(grouped, [key, env]);
+    put(root.path(), "etc/group", format!("devs:x:{gid}:\n"));
+    assert!(look().iter().all(|file| file.group.is_none()));
 }
 
 #[test]
@@ -186,8 +204,18 @@ fn settings_within_match_are_found_in_included_files() {
         "etc/ssh/sshd_config.d/a.conf.old",
         "Match User bob\nPasswordAuthentication yes\n",
     );
-    let found = ssh::matches(&Place::below(root.path()), "/etc/ssh/sshd_config", 0).unwrap();
+    let place = Place::below(root.path());
+    let found = ssh::matches(&place, "/etc/ssh/sshd_config", 0).unwrap();
     assert_eq!(found, [("User eve".into(), "passwordauthentication".into(), "yes".into())]);
+    // Outside of it the first word counts, and a file goes on where one that it includes ended in a `Match`.
+    put(
+        root.path(),
+        "etc/ssh/sshd_config.d/0.conf",
+        "Port 2222\nMatch User eve\nX11Forwarding yes\n",
+    );
+    let written = ssh::written(&place, "/etc/ssh/sshd_config", 0).unwrap();
+    assert_eq!(written["port"], ["2222"]);
+    assert!(!written.contains_key("x11forwarding"));
 }
 
 #[test]

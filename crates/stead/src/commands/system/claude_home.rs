@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use std::path::{Path, PathBuf};
+use stead_system::mcp::{self, Servers};
 use stead_system::{File, Tree, Whole};
 
 /// Most bytes of all of it; the rest of such a folder is not made by a person.
@@ -24,6 +25,30 @@ pub fn files(whole: &Whole) -> Result<Tree, Failure> {
             .help("name a folder of at most 8 MiB, or a git repository")
     })?;
     Ok(tree)
+}
+
+/// The MCP servers that go with it, without credentials. Nothing where the system names a repository or nothing.
+///
+/// # Errors
+/// If a file that could have them cannot be read.
+pub fn servers(whole: &Whole) -> Result<Servers, Failure> {
+    let mut servers = Servers::default();
+    let Some(home) = &whole.system.agents.claude_home else { return Ok(servers) };
+    let home = Path::new(home);
+    if !home.is_absolute() {
+        return Ok(servers);
+    }
+    for path in mcp::places(home) {
+        let text = match std::fs::metadata(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            Ok(about) if about.len() > MOST as u64 => Err(std::io::Error::other("it is too large")),
+            _ => std::fs::read_to_string(&path),
+        };
+        text.map_err(|e| e.to_string()).and_then(|text| servers.add(&text)).map_err(|why| {
+            Failure::failed(format!("cannot read MCP servers from {}: {why}", path.display()))
+        })?;
+    }
+    Ok(servers)
 }
 
 fn walk(root: &Path, within: &Path, tree: &mut Tree, left: &mut usize) -> std::io::Result<()> {

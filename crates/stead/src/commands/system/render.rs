@@ -1,7 +1,7 @@
 //! `stead system render`: systems as files.
 
 use super::super::{print, print_json};
-use super::{all, claude_home, whole};
+use super::{all, claude_home, rendered, whole};
 use crate::cli::{Render, To};
 use crate::failure::{Failure, Outcome};
 use crate::stead_file;
@@ -74,6 +74,11 @@ pub fn flake(name: &str, wholes: &[Whole]) -> Result<Tree, Failure> {
             let texts: BTreeMap<PathBuf, String> =
                 files.into_iter().map(|(path, file)| (path, file.text)).collect();
             options.claude.insert(home.clone(), texts);
+            let servers = claude_home::servers(whole)?;
+            for remark in &servers.remarks {
+                eprintln!("{remark}");
+            }
+            options.servers.insert(home.clone(), servers);
         }
     }
     nixos::render(wholes, &options).map_err(|e| Failure::misused(e.to_string()))
@@ -86,7 +91,10 @@ fn user_data(whole: &Whole) -> Result<Tree, Failure> {
     let folder = PathBuf::from(whole.hostname());
     let data = debian::user_data_with(whole, &fragments);
     let mut tree = Tree::from([(folder.join("user-data"), File::private(data))]);
-    let desired = debian::render(whole).with_claude_home(&claude_home::files(whole)?);
+    let desired = rendered::desired(whole)?;
+    for remark in &desired.remarks {
+        eprintln!("{}: {remark}", whole.hostname());
+    }
     for (path, file) in desired.files {
         let within = path.strip_prefix("/").unwrap_or(&path);
         tree.insert(folder.join("root").join(within), file);

@@ -15,7 +15,8 @@ use stead_system::{Whole, debian, parts};
 /// # Errors
 /// If something of the person's that belongs in it cannot be read.
 pub fn desired(whole: &Whole) -> Result<Desired, Failure> {
-    Ok(debian::render(whole).with_claude_home(&claude_home::files(whole)?))
+    let desired = debian::render(whole).with_claude_home(&claude_home::files(whole)?);
+    Ok(desired.with_servers(&claude_home::servers(whole)?))
 }
 
 /// A digest of each part of what a system is rendered to. `file` is what the stead file is called.

@@ -38,7 +38,7 @@ pub fn listener(address: [u8; 4], port: u16) -> Listener {
 }
 
 pub fn file(path: &str, mode: u32) -> Credential {
-    Credential { path: path.into(), mode, exposed: mode & 0o007 > 0 }
+    Credential { path: path.into(), mode, exposed: mode & 0o007 > 0, group: None }
 }
 
 fn account(uid: u32, home: &str, shell: &str) -> Account {
@@ -118,9 +118,14 @@ pub fn healthy() -> (Whole, Evidence) {
     let evidence = Evidence {
         os: Ok("debian".into()),
         container: false,
-        sshd: Ok(Sshd { settings: sshd, matches: Vec::new() }),
+        sshd: Ok(Sshd {
+            people: named([("ada", sshd.clone()), ("bob", sshd.clone())]),
+            settings: sshd,
+            ..Sshd::default()
+        }),
         ruleset: Ok(rules("")),
         listeners: Ok(vec![listener([0, 0, 0, 0], 22), listener([127, 0, 0, 1], 11_434)]),
+        metadata: Ok(Reached::No("Connection refused".into())),
         ipv6: true,
         accounts: Ok(named([
             ("root", account(0, "/root", "/bin/bash")),

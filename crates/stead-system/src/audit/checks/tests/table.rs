@@ -17,7 +17,9 @@ fn none<T>() -> Seen<T> {
 
 fn set(evidence: &mut Evidence, key: &str, value: &str) {
     let sshd = evidence.sshd.as_mut().unwrap();
-    sshd.settings.insert(key.into(), vec![value.into()]);
+    for settings in sshd.people.values_mut().chain([&mut sshd.settings]) {
+        settings.insert(key.into(), vec![value.into()]);
+    }
 }
 
 fn state(evidence: &mut Evidence, name: &str, state: &str) {

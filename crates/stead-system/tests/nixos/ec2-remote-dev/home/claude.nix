@@ -11,7 +11,7 @@ let
     "settings.json"
     "skills"
   ];
-  there = builtins.filter (name: builtins.pathExists "${from}/${name}") names;
+  there = builtins.filter (name: builtins.pathExists (from + "/${name}")) names;
 in
 {
   home.file = lib.listToAttrs (
