@@ -11,13 +11,15 @@
 //!                                  env.json           an agent's environment before its profile changed it
 //!                                  lock               held by the session's hold
 //!                                  history/           everything it printed
+//!                                  back.json          where its machine was put back to an earlier state
+//!                                  earlier/TIME/      what it had printed until it was
 //! $XDG_RUNTIME_DIR/stead/holds/ID.sock                the hold's socket
 //! ```
 //!
 //! Every file is replaced as a whole (written beside, renamed), so a reader never sees half of one. They survive
 //! the death of every process at once; a power cut once [`Folder::sync`] has been called.
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -159,6 +161,17 @@ pub fn create_private(path: &Path) -> Result<(), FolderError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io_error("create", path))
 }
 
+/// The machine of a session was put back to an earlier state, and the session with it: it went on from there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WentBack {
+    /// When that was seen; milliseconds since the Unix epoch. The folder in `earlier` is called so.
+    pub at: u64,
+    /// Up to here, what was printed is what had been.
+    pub offset: u64,
+    /// The end of what had been printed.
+    pub to: u64,
+}
+
 /// A session's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folder {
@@ -184,6 +197,27 @@ impl Folder {
     /// Where the history lies.
     pub fn history(&self) -> PathBuf {
         self.path.join("history")
+    }
+
+    /// Where the histories lie that a session had before its machine was put back.
+    pub fn earlier(&self) -> PathBuf {
+        self.path.join("earlier")
+    }
+
+    /// Where in the history its machine was put back, from the beginning on.
+    ///
+    /// # Errors
+    /// If the file is there and cannot be read.
+    pub fn went_back(&self) -> Result<Vec<WentBack>, FolderError> {
+        Ok(self.optional("back.json")?.unwrap_or_default())
+    }
+
+    /// Writes down where its machine was put back.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_went_back(&self, all: &[WentBack]) -> Result<(), FolderError> {
+        self.write_json("back.json", &all)
     }
 
     /// Makes the folder with its spec.

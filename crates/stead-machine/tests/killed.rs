@@ -126,7 +126,13 @@ async fn killed_at_any_instant_it_converges_and_nothing_is_left() {
         } else {
             first()
         };
+        // What is listed is there, and stays.
+        let listed = listed(&world).await;
         world.applied(&file).await;
+        if let Some(listed) = listed {
+            let after = self::listed(&world).await.unwrap_or_default();
+            assert!(listed.iter().all(|one| after.contains(one)), "{what}: {listed:?} {after:?}");
+        }
         if had("v1") && !had("up") {
             nothing_lost(&world, &stages, &what).await;
         }
@@ -153,6 +159,12 @@ async fn killed_at_any_instant_it_converges_and_nothing_is_left() {
     }
     println!("killed at instants up to {instants}, each {stride}th");
     assert!(instants > 100, "{instants}");
+}
+
+/// The snapshots of a machine that somebody asked for.
+async fn listed(world: &World) -> Option<Vec<String>> {
+    let all = world.manager.snapshots("one").await.ok()?;
+    Some(all.into_iter().filter(|one| !one.automatic).map(|one| one.name).collect())
 }
 
 /// Every state that was there is where it was, or where it was to go.

@@ -420,6 +420,46 @@ async fn the_copy_follows_a_history_that_was_cut() {
 }
 
 #[tokio::test]
+async fn what_a_machine_that_was_put_back_does_not_know_any_more_is_kept_and_told() {
+    let rig = Rig::new();
+    let steward = rig.steward().await;
+    let session = steward.create(rig.ask("a", &["sh", "-c", "echo one; cat"])).await.unwrap();
+    let socket = rig.places().hold_socket(&session.id);
+    let (here, there) = (rig.places().session(&session.id), rig.inside("box").session(&session.id));
+    until_screen(&socket, "one").await;
+    steward.sync("a").await.unwrap();
+    let segment = "0000000000000000.seg";
+    let then = std::fs::read(there.history().join(segment)).unwrap();
+    let printed = Reader::open(&there.history()).unwrap().end().unwrap();
+    machine::type_into(&socket, "two\n").await;
+    until_screen(&socket, "two").await;
+    steward.kill("a", 0).await.unwrap();
+    assert_eq!(steward.sync("a").await.unwrap(), None);
+    assert_eq!(here.went_back().unwrap(), []);
+    let before = files(&here.history());
+
+    std::fs::write(there.history().join(segment), &then).unwrap();
+    assert_eq!(steward.sync("a").await.unwrap(), None);
+    assert_eq!(files(&here.history()), files(&there.history()));
+    let told = here.went_back().unwrap();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].offset, printed);
+    assert!(told[0].to > printed);
+    let kept = here.earlier().join(told[0].at.to_string());
+    assert_eq!(files(&kept), before);
+    assert!(!here.path().join("history.new").exists());
+    // Once.
+    assert_eq!(steward.sync("a").await.unwrap(), None);
+    assert_eq!(here.went_back().unwrap(), told);
+
+    // To a time at which there was nothing of it.
+    std::fs::remove_file(there.history().join(segment)).unwrap();
+    assert_eq!(steward.sync("a").await.unwrap(), None);
+    let told = here.went_back().unwrap();
+    assert_eq!(told.iter().map(|back| (back.offset, back.to)).collect::<Vec<_>>(), [(0, printed)]);
+}
+
+#[tokio::test]
 async fn a_command_without_a_session_has_its_streams_and_status() {
     let rig = Rig::new();
     let steward = rig.steward().await;

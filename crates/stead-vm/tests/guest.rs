@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Boot, Guest, Kernel, MACHINES, Word, have};
+use common::{Boot, Guest, Kernel, LONG, MACHINES, Word, have};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use std::fmt::Write as _;
@@ -166,6 +166,61 @@ fn a_command_is_told_signals_and_ends_with_its_caller() {
 }
 
 #[test]
+fn one_that_is_told_to_end_does_though_nobody_reads_what_it_says() {
+    let Some(guest) = guest() else { return };
+    let sockets = || std::os::unix::net::UnixStream::pair().expect("sockets");
+    for line in ["exec cat /dev/zero", "trap 'exit 3' TERM; while :; do cat /dev/zero & wait; done"]
+    {
+        for to in ["pipe", "socket"] {
+            let mut exec = guest.exec(&["/bin/sh", "-c", &format!("echo $$ >&2; {line}")]);
+            let (ours, theirs) = sockets();
+            if to == "socket" {
+                exec.stdout(std::os::fd::OwnedFd::from(theirs));
+            }
+            let mut client = exec.spawn().expect("stead-vm exec");
+            drop(exec);
+            let mut pid = String::new();
+            let errors = client.stderr.take().expect("its errors");
+            BufReader::new(errors).read_line(&mut pid).expect("a number");
+            // Full, since it waits for room there, in the kernel or not.
+            let queued = || {
+                let out = client.stdout.as_ref().map(std::os::fd::AsFd::as_fd);
+                let out = out.unwrap_or(std::os::fd::AsFd::as_fd(&ours));
+                rustix::io::ioctl_fionread(out).expect("what is there")
+            };
+            let mut before = 0;
+            loop {
+                guest.ask(&Request::Ping);
+                let now = queued();
+                if now > 0 && now == before {
+                    break;
+                }
+                before = now;
+            }
+            let process = rustix::process::Pid::from_child(&client);
+            rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("it runs");
+            let status = client.wait().expect("its end").code();
+            let ended = if line.starts_with("exec") { 128 + 15 } else { 3 };
+            assert_eq!(status, Some(ended), "{line} to a {to}");
+            until_gone(&guest, pid.trim());
+        }
+    }
+    // And one that nobody answers.
+    guest.order(&[("\"stop\"", None)]);
+    let waits = guest.exec(&["true"]).spawn().expect("stead-vm exec");
+    let process = rustix::process::Pid::from_child(&waits);
+    let blocked = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", waits.id())).expect("it");
+        status.lines().any(|line| line.starts_with("SigBlk:") && !line.ends_with("0000"))
+    };
+    while !blocked() {
+        std::thread::yield_now();
+    }
+    rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("it runs");
+    assert_eq!(waits.wait_with_output().expect("its end").status.code(), Some(128 + 15));
+}
+
+#[test]
 fn what_a_command_leaves_running_stays_and_keeps_nobody_waiting() {
     let Some(guest) = guest() else { return };
     let pid = guest.sh("sleep 1000 & echo $!");
@@ -235,13 +290,38 @@ fn the_clock_is_set() {
 #[test]
 fn nobody_writes_while_the_disks_are_frozen() {
     let Some(guest) = guest() else { return };
-    guest.ask(&Request::Freeze);
+    let frozen = client::hold(&guest.socket, &Request::Freeze, LONG).expect("an answer");
     let (client, mut said, pid) = numbered(&guest, "", "echo kept > /root/new; cat /root/new");
     // It waits in the kernel, and goes on when it may.
     guest.sh(&format!("until grep -q 'State:.D' /proc/{pid}/status; do usleep 20000; done"));
-    guest.ask(&Request::Thaw);
+    frozen.release().expect("nobody wrote");
     let mut rest = String::new();
     said.read_to_string(&mut rest).expect("the rest");
     assert_eq!(rest, "kept\n");
     assert!(client.wait_with_output().expect("an end").status.success());
+}
+
+#[test]
+fn disks_stand_still_no_longer_than_whoever_wants_them_to_is_there() {
+    let Some(mut guest) = guest() else { return };
+    let freeze = |guest: &Guest| client::hold(&guest.socket, &Request::Freeze, LONG);
+    let write = "echo more >> /root/new; sync; echo done";
+    let frozen = freeze(&guest).expect("an answer");
+    assert!(freeze(&guest).is_err(), "for somebody else already");
+    // It goes away without a word.
+    drop(frozen);
+    assert_eq!(guest.sh(write), "done\n");
+    let frozen = freeze(&guest).expect("an answer");
+    guest.stop_relay();
+    guest.start_relay();
+    guest.expect(&Word::Ready);
+    assert_eq!(guest.sh(write), "done\n");
+    assert!(frozen.release().is_err(), "somebody wrote");
+    // Not even somebody who waits to write, and does not end, is in the way of an end in order.
+    let frozen = freeze(&guest).expect("an answer");
+    let (client, said, pid) = numbered(&guest, "", "trap '' TERM; echo more >> /root/new");
+    guest.sh(&format!("until grep -q 'State:.D' /proc/{pid}/status; do usleep 20000; done"));
+    guest.ask(&Request::Down);
+    assert!(guest.wait_end(), "QEMU ends well");
+    drop((frozen, client, said));
 }

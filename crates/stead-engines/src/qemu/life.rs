@@ -2,7 +2,7 @@
 
 use super::core::Core;
 use crate::common::claim::Claim;
-use crate::common::{Standing, made};
+use crate::common::{Standing, files, made};
 use stead_machine::engine::Result;
 use stead_machine::model::Wanted;
 use stead_machine::{EngineError, Steps};
@@ -18,7 +18,8 @@ impl Core {
         let name = &wanted.name;
         let made = self.made(name)?;
         match self.standing(name)? {
-            Standing::Up => return Ok(()),
+            // Whoever started it may have been cut short: what it went on from is for no other start.
+            Standing::Up => return files::remove(&self.resume(name)),
             Standing::Ending => self.stop_claimed(name, steps, claim)?,
             Standing::Left => self.clear_sandbox(name)?,
             Standing::Down => {}

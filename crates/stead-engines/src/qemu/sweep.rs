@@ -17,6 +17,7 @@ impl Core {
             // Whoever works on it may be keeping its memory right now.
             if let Some(claim) = Claim::attempt(&self.place, &name)? {
                 swept.extend(self.sweep_snapshots(&name)?);
+                swept.extend(self.sweep_resume(&name)?);
                 if name.starts_with(HIDDEN) {
                     swept.extend(self.sweep_template(&name, &claim)?);
                 }
@@ -24,6 +25,16 @@ impl Core {
         }
         swept.extend(Store::lock(&self.place)?.collect()?);
         Ok(swept)
+    }
+
+    /// Removes what a machine that runs went on from, should whoever started it not have come to that. It is for no other start.
+    fn sweep_resume(&self, name: &str) -> Result<Option<String>> {
+        let resume = self.resume(name);
+        if !resume.exists() || self.running(name)?.is_none() {
+            return Ok(None);
+        }
+        files::remove(&resume)?;
+        Ok(Some(format!("the memory that \"{name}\" went on from")))
     }
 
     /// Removes what belongs to snapshots of a machine that were not finished, or are half gone.

@@ -7,6 +7,7 @@
 mod block;
 pub mod cast;
 mod check;
+mod parting;
 mod reader;
 pub mod search;
 mod segment;
@@ -16,6 +17,7 @@ mod walk;
 mod writer;
 
 pub use check::{Damage, Missing, Report, read_segment};
+pub use parting::parting;
 pub use reader::{Cursor, Reader, Tail};
 pub use timeline::Event;
 pub use walk::Item;

@@ -23,7 +23,7 @@ pub use recover::Recovered;
 use crate::engine::{Engine, Exec};
 use crate::model::{Change, NewSnapshot, Snapshot};
 use crate::operation::{Kind, Operation};
-use crate::records::Record;
+use crate::records::{Pending, Record};
 use crate::{Error, Operations, Records};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -220,7 +220,14 @@ impl Manager {
     /// If there is no such machine, or they cannot be read.
     pub async fn snapshots(&self, name: &str) -> Result<Vec<Snapshot>, Error> {
         let record = self.0.records.find(name)?;
-        self.patiently(name, self.engine_of(&record)?.snapshots(name)).await
+        let mut kept = self.patiently(name, self.engine_of(&record)?.snapshots(name)).await?;
+        // One that was cut short is undone, and one that was to go goes, before anything else is done.
+        if let Some(Pending::Snapshot { snapshot, .. } | Pending::RemoveSnapshot { snapshot, .. }) =
+            &record.pending
+        {
+            kept.retain(|one| one.name != *snapshot);
+        }
+        Ok(kept)
     }
 
     /// What a machine changed against its base. As long as the engine needs.

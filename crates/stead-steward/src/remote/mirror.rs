@@ -2,15 +2,18 @@
 //!
 //! Small files are written when the bridge tells of them. History and last screen are copied when somebody is about to
 //! read them, and at the session's end. Segments only grow, so only what is missing is copied; the last one may
-//! have been cut and written on, and is compared first.
+//! have been cut and written on, and is compared first. Where the machine was put back to an earlier state see [`renew`].
+
+mod renew;
 
 use super::link::Link;
 use super::machine::Machine;
 use crate::shared::Core;
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use stead_hold::folder::{Folder, create_private, replace};
@@ -96,9 +99,17 @@ impl Machine {
         if segments.iter().any(|f| f.len > MAX_SEGMENT) || all > MAX_HISTORY {
             return Err("its history inside is larger than a history can be".into());
         }
-        let last = last_segment(&folder);
-        for segment in segments {
-            copy_segment(&link, &folder, segment, last.as_deref()).await?;
+        let ours = segments_of(&folder.history());
+        if renew::is_another(&link, &folder, &ours, &segments).await? {
+            renew::renew(&link, &folder, &ours, &segments).await?;
+        } else {
+            let last = ours.last_key_value().map(|(name, _)| name.as_str());
+            for segment in segments {
+                if last != Some(&segment.file) && ours.get(&segment.file) == Some(&segment.len) {
+                    continue;
+                }
+                copy_segment(&link, id, &folder.history(), segment).await?;
+            }
         }
         if is_over(&note) {
             if let Some(screen) = files.iter().find(|f| f.file == "screen.ansi") {
@@ -191,11 +202,15 @@ impl Machine {
     }
 }
 
-/// The last segment that was copied.
-fn last_segment(folder: &Folder) -> Option<String> {
-    let entries = std::fs::read_dir(folder.history()).ok()?;
-    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    names.filter(|name| is_segment(name)).max()
+/// The segments that were copied, with their lengths.
+fn segments_of(history: &Path) -> BTreeMap<String, u64> {
+    let entries = std::fs::read_dir(history).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok().filter(|name| is_segment(name))?;
+            Some((name, entry.metadata().ok()?.len()))
+        })
+        .collect()
 }
 
 async fn whole(link: &Link, id: &str, file: &str, len: u64) -> Result<Vec<u8>, String> {
@@ -215,23 +230,17 @@ async fn piece(link: &Link, id: &str, file: &str, offset: u64) -> Result<Vec<u8>
     link.bytes(ask, MAX_READ, PATIENCE).await.map_err(|e| e.to_string())
 }
 
+/// Copies what is missing of a segment into a history.
 async fn copy_segment(
     link: &Link,
-    folder: &Folder,
+    id: &str,
+    history: &Path,
     segment: &FileStat,
-    last: Option<&str>,
 ) -> Result<(), String> {
-    let name = &segment.file;
-    let path = folder.history().join(name);
+    let path = history.join(&segment.file);
     let mut have = std::fs::metadata(&path).map_or(0, |meta| meta.len());
-    if have == segment.len && last != Some(name) {
-        return Ok(());
-    }
-    create_private(&folder.history()).map_err(|e| e.to_string())?;
+    create_private(history).map_err(|e| e.to_string())?;
     let failed = |e: std::io::Error| format!("cannot write {}: {e}", path.display());
-    if have > 0 && !same(link, folder, segment, have).await? {
-        have = 0;
-    }
     let mut file = OpenOptions::new()
         .create(true)
         .append(true)
@@ -239,11 +248,8 @@ async fn copy_segment(
         .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
         .open(&path)
         .map_err(failed)?;
-    if have == 0 {
-        file.set_len(0).map_err(failed)?;
-    }
     while have < segment.len {
-        let mut part = piece(link, folder.id(), name, have).await?;
+        let mut part = piece(link, id, &segment.file, have).await?;
         part.truncate((segment.len - have) as usize);
         if part.is_empty() {
             return Err("its history inside has become shorter".into());
@@ -254,14 +260,11 @@ async fn copy_segment(
     Ok(())
 }
 
-/// Whether what was copied of a segment is still how it begins inside.
-async fn same(link: &Link, folder: &Folder, segment: &FileStat, have: u64) -> Result<bool, String> {
-    if have > segment.len {
-        return Ok(false);
-    }
-    let ask = Ask::Sum { id: folder.id().to_owned(), file: segment.file.clone(), len: have };
+/// Whether `have` bytes of what was copied of a segment are how it begins inside.
+async fn same(link: &Link, folder: &Folder, file: &str, have: u64) -> Result<bool, String> {
+    let ask = Ask::Sum { id: folder.id().to_owned(), file: file.to_owned(), len: have };
     let theirs: u32 = link.ask(ask, PATIENCE).await.map_err(|e| e.to_string())?;
-    let path = folder.history().join(&segment.file);
+    let path = folder.history().join(file);
     let ours = tokio::task::spawn_blocking(move || stead_hold::bridge::checksum(&path, have));
     Ok(ours.await.is_ok_and(|ours| ours.is_ok_and(|ours| ours == theirs)))
 }

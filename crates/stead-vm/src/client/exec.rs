@@ -3,14 +3,15 @@
 //! Its end is the end of this; what this process is told by signals, and by the terminal that it sits at, it is told. If this
 //! process is killed, the command is too.
 
-use crate::client::begin;
+use crate::client::out::{Out, To};
+use crate::client::{heard, say};
 use crate::failure::{Result, Tried, VmError};
 use crate::line::piece::{INPUT_WINDOW, Kind, LONGEST, Pieces, put};
 use crate::line::spoken::{Exec, Request, Tty};
 use crate::sys;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::io::{Errno, read, write};
+use rustix::io::{Errno, read};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustix::stdio::{stderr, stdin, stdout};
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
@@ -23,6 +24,11 @@ pub const NOT_ENTERED: u8 = 125;
 /// Signals that are handed on to the command.
 const HANDED_ON: [i32; 6] =
     [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2];
+
+/// Bytes that are held of what a command said that was told to end, and that nobody takes: its end comes behind them.
+const HELD: usize = 4 << 20;
+/// How long, after its end, somebody may take to read on.
+const LAST: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 
 /// Runs a command by the agent behind `socket`, with the caller's standard streams, and waits for its end. Its exit status, or 128
 /// and the number of the signal that ended it; 126 or 127, with a line on standard error, if it could not be run.
@@ -43,7 +49,11 @@ pub fn exec(socket: &Path, command: Exec) -> Result<u8> {
     signals.push(libc::SIGWINCH);
     sys::block(&signals);
     let arrivals = sys::signal_fd(&signals).tried(|| "signals")?;
-    let (stream, answer) = begin(socket, &Request::Exec(command), None)?;
+    let (mut stream, said) = say(socket, &Request::Exec(command), None)?;
+    if let Some(signal) = ended_before(&stream, &arrivals) {
+        return Ok(128 + signal);
+    }
+    let answer = heard(&mut stream, said)?;
     if let Some(why) = answer.error {
         let Some(status) = answer.status else { return Err(VmError::Refused(why)) };
         eprintln!("stead-vm: {why}");
@@ -56,10 +66,30 @@ pub fn exec(socket: &Path, command: Exec) -> Result<u8> {
         own,
         pieces: Pieces::default(),
         out: Vec::new(),
+        said: Out::standard(),
+        told: false,
+        ended: None,
         credit: INPUT_WINDOW,
         input_open: true,
     };
     carried.carry(stands_for[0])
+}
+
+/// Waits for an answer. The signal that this is to end by, if it came first: the machine may stand still.
+fn ended_before(stream: &UnixStream, arrivals: &OwnedFd) -> Option<u8> {
+    loop {
+        let mut fds = [PollFd::new(stream, PollFlags::IN), PollFd::new(arrivals, PollFlags::IN)];
+        if poll(&mut fds, None).is_err() {
+            continue;
+        }
+        if !fds[0].revents().is_empty() {
+            return None;
+        }
+        let signal = sys::read_signal(arrivals).filter(|signal| signal.number != libc::SIGWINCH);
+        if let Some(signal) = signal {
+            return Some(signal.number as u8);
+        }
+    }
 }
 
 fn size(terminal: BorrowedFd<'_>) -> Option<(u16, u16)> {
@@ -74,6 +104,12 @@ struct Carried {
     pieces: Pieces,
     /// What is to be sent.
     out: Vec<u8>,
+    /// What the command said.
+    said: Out,
+    /// Whether the command was told to end.
+    told: bool,
+    /// The command's exit status.
+    ended: Option<u8>,
     /// Bytes of input that the command's side takes now.
     credit: usize,
     input_open: bool,
@@ -82,28 +118,44 @@ struct Carried {
 impl Carried {
     fn carry(mut self, typed: bool) -> Result<u8> {
         loop {
-            let to_send = if self.out.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
-            let mut fds = vec![
-                PollFd::new(&self.stream, PollFlags::IN | to_send),
-                PollFd::new(&self.arrivals, PollFlags::IN),
+            // What nobody takes is left to the line, and so to the command; but one that is to end is heard of.
+            let most = if self.told { HELD } else { 1 };
+            let hears = self.ended.is_none() && self.said.waiting() < most;
+            let mut wanted = PollFlags::empty();
+            wanted.set(PollFlags::IN, hears);
+            wanted.set(PollFlags::OUT, self.ended.is_none() && !self.out.is_empty());
+            let reads = self.ended.is_none() && self.input_open && self.credit > 0;
+            let watched = [
+                Some(PollFd::new(&self.arrivals, PollFlags::IN)),
+                (!wanted.is_empty()).then(|| PollFd::new(&self.stream, wanted)),
+                (reads && self.out.len() < LONGEST)
+                    .then(|| PollFd::from_borrowed_fd(stdin(), PollFlags::IN)),
+                self.said.blocked().map(|to| PollFd::from_borrowed_fd(to, PollFlags::OUT)),
             ];
-            if self.input_open && self.credit > 0 && self.out.len() < LONGEST {
-                fds.push(PollFd::from_borrowed_fd(stdin(), PollFlags::IN));
+            let is_watched = watched.each_ref().map(Option::is_some);
+            let mut fds: Vec<_> = watched.into_iter().flatten().collect();
+            let limit = self.ended.filter(|_| self.told).map(|_| &LAST);
+            match (poll(&mut fds, limit), self.ended) {
+                (Ok(0), Some(status)) => return Ok(status),
+                (Ok(_), _) => {}
+                (Err(_), _) => continue,
             }
-            if poll(&mut fds, None).is_err() {
-                continue;
-            }
-            let came: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
-            if came.get(2) == Some(&true) {
+            let mut each = fds.iter().map(|fd| !fd.revents().is_empty());
+            let came = is_watched.map(|is| is && each.next() == Some(true));
+            let [signal, stream, input, _] = came;
+            drop(fds);
+            if input {
                 self.read_input(typed);
             }
-            if came[1] {
+            if signal {
                 self.hand_on();
             }
             self.send();
-            if came[0]
-                && let Some(status) = self.receive()?
-            {
+            if stream && hears {
+                self.receive()?;
+            }
+            self.said.flush()?;
+            if let Some(status) = self.ended.filter(|_| self.said.waiting() == 0) {
                 return Ok(status);
             }
         }
@@ -136,6 +188,12 @@ impl Carried {
                 put(Kind::Size, &size, &mut self.out);
             }
         } else {
+            self.told |= match signal.number {
+                libc::SIGHUP | libc::SIGTERM => true,
+                // A shell, for one, goes on.
+                libc::SIGINT | libc::SIGQUIT => self.said.waiting() > 0,
+                _ => false,
+            };
             let signal = [signal.number as u8, u8::from(signal.by_kernel)];
             put(Kind::Signal, &signal, &mut self.out);
         }
@@ -156,12 +214,12 @@ impl Carried {
         }
     }
 
-    /// Passes on what came. The exit status, once it has.
-    fn receive(&mut self) -> Result<Option<u8>> {
+    /// Takes what came.
+    fn receive(&mut self) -> Result<()> {
         let mut bytes = [0; LONGEST];
         let n = match recv(&self.stream, &mut bytes[..], RecvFlags::DONTWAIT) {
             Ok((_, n)) => n,
-            Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
+            Err(Errno::AGAIN | Errno::INTR) => return Ok(()),
             Err(_) => 0,
         };
         if n == 0 {
@@ -172,33 +230,18 @@ impl Carried {
         self.pieces.feed(&bytes[..n]);
         while let Some((kind, bytes)) = self.pieces.piece()? {
             match kind {
-                Kind::Output => pass(stdout(), bytes).tried(|| "standard output")?,
-                Kind::Error => pass(stderr(), bytes).tried(|| "standard error")?,
+                Kind::Output => self.said.hold(To::Output, bytes),
+                Kind::Error => self.said.hold(To::Error, bytes),
                 Kind::Taken => {
                     let more = bytes.first_chunk().map_or(0, |more| u32::from_be_bytes(*more));
                     self.credit = (self.credit + more as usize).min(INPUT_WINDOW);
                 }
-                Kind::Exit => return Ok(Some(bytes.first().copied().unwrap_or(NOT_ENTERED))),
+                Kind::Exit => self.ended = Some(bytes.first().copied().unwrap_or(NOT_ENTERED)),
                 Kind::Input | Kind::InputEnd | Kind::Size | Kind::Signal => {}
             }
         }
-        Ok(None)
+        Ok(())
     }
-}
-
-/// Writes it all, whether or not the other side of `to` blocks.
-fn pass(to: BorrowedFd<'_>, mut bytes: &[u8]) -> rustix::io::Result<()> {
-    while !bytes.is_empty() {
-        match write(to, bytes) {
-            Ok(n) => bytes = &bytes[n..],
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => {
-                let _ = poll(&mut [PollFd::from_borrowed_fd(to, PollFlags::OUT)], None);
-            }
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(())
 }
 
 /// The caller's terminal while every key goes to the command's.

@@ -1,6 +1,7 @@
 //! Asking the agent of a machine something, on the socket of its keeper.
 
 mod exec;
+mod out;
 
 pub use exec::{NOT_ENTERED, exec};
 
@@ -8,6 +9,7 @@ use crate::doubted;
 use crate::failure::{Result, Tried, VmError};
 use crate::line::spoken::{Answer, Request, read_line, write_line};
 use rustix::fd::OwnedFd;
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -19,6 +21,34 @@ use std::time::Duration;
 pub fn ask(socket: &Path, request: &Request, limit: Option<Duration>) -> Result<()> {
     let (_, answer) = begin(socket, request, limit)?;
     answer.error.map_or(Ok(()), |why| Err(VmError::Refused(why)))
+}
+
+/// What is so inside for as long as this is there.
+pub struct Held(UnixStream);
+
+impl Held {
+    /// Ends it.
+    ///
+    /// # Errors
+    /// If it was not so for all the time.
+    pub fn release(mut self) -> Result<()> {
+        let _ = self.0.shutdown(Shutdown::Write);
+        let answer: Answer = read_line(&mut self.0)?;
+        answer.error.map_or(Ok(()), |why| Err(VmError::Refused(why)))
+    }
+}
+
+/// As [`ask`], for what lasts; `limit` is that of each answer.
+///
+/// # Errors
+/// As [`ask`].
+pub fn hold(socket: &Path, request: &Request, limit: Duration) -> Result<Held> {
+    let (stream, answer) = begin(socket, request, Some(limit))?;
+    if let Some(why) = answer.error {
+        return Err(VmError::Refused(why));
+    }
+    stream.set_read_timeout(Some(limit)).tried(|| "the machine's agent")?;
+    Ok(Held(stream))
 }
 
 /// Connects to `port` inside: on 127.0.0.1, or else on the machine's own address.
@@ -39,12 +69,28 @@ fn begin(
     request: &Request,
     limit: Option<Duration>,
 ) -> Result<(UnixStream, Answer)> {
+    let (mut stream, said) = say(socket, request, limit)?;
+    let answer = heard(&mut stream, said)?;
+    Ok((stream, answer))
+}
+
+/// Asks. Beside the stream by which the answer comes, whether all was said.
+fn say(
+    socket: &Path,
+    request: &Request,
+    limit: Option<Duration>,
+) -> Result<(UnixStream, Result<()>)> {
     let mut stream =
         doubted::connect(socket).tried(|| format!("{}: the machine's agent", socket.display()))?;
     stream.set_read_timeout(limit).tried(|| "the machine's agent")?;
+    let said = write_line(&mut stream, request);
+    Ok((stream, said))
+}
+
+/// The answer to what was said.
+fn heard(stream: &mut UnixStream, said: Result<()>) -> Result<Answer> {
     // Whoever waits for the line sees its end when it reads.
-    let written = write_line(&mut stream, request);
-    let answer = read_line(&mut stream).map_err(|e| written.err().unwrap_or(e))?;
+    let answer = read_line(stream).map_err(|e| said.err().unwrap_or(e))?;
     stream.set_read_timeout(None).tried(|| "the machine's agent")?;
-    Ok((stream, answer))
+    Ok(answer)
 }

@@ -93,11 +93,7 @@ fn answer(mut stream: UnixStream, machine: &'static Machine) {
         }
         Request::Ping => Ok(()),
         Request::Clock { ms } => clock::set(ms),
-        Request::Freeze => machine.frozen.freeze(),
-        Request::Thaw => {
-            machine.frozen.thaw();
-            Ok(())
-        }
+        Request::Freeze => return machine.frozen.hold(&mut stream),
         Request::Identity { config } => become_other(machine, *config),
         Request::Down => {
             // Whoever asks has the answer, and closes, before the end begins.
@@ -105,6 +101,8 @@ fn answer(mut stream: UnixStream, machine: &'static Machine) {
             let _ = stream.shutdown(std::net::Shutdown::Write);
             let _ = stream.set_read_timeout(Some(std::time::Duration::from_secs(1)));
             let _ = std::io::Read::read(&mut stream, &mut [0]);
+            // Nobody ends who waits to write.
+            machine.frozen.thaw();
             return down(config().guest);
         }
     };
@@ -139,7 +137,7 @@ fn become_other(machine: &Machine, new: Config) -> Result<()> {
             full::know_keys_again();
         }
         // Should it be cut off now, it is nevertheless not the other when it boots.
-        rustix::fs::sync();
+        crate::guest::root::sync();
     }
     let kept = Config {
         root: config.root.clone(),

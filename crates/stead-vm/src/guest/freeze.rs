@@ -1,30 +1,54 @@
 //! Disks that stand still for a moment, so that what the host copies of them is whole.
 
-use crate::failure::{Result, Tried};
-use crate::guest::{PERSIST, say};
+use crate::failure::{Result, Tried, VmError};
+use crate::guest::{PERSIST, root, say};
+use crate::line::spoken::{Answer, write_line};
 use crate::sys;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
-use std::sync::{Condvar, Mutex};
+use std::io::{ErrorKind, Read};
+use std::os::unix::net::UnixStream;
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// After how long everybody may write again, whatever the host does.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// What is frozen, and how often anything was.
+/// What is frozen; `None` while nothing is.
 #[derive(Default)]
-pub struct Frozen {
-    now: Mutex<(Vec<OwnedFd>, u64)>,
-    changed: Condvar,
-}
+pub struct Frozen(Mutex<Option<Vec<OwnedFd>>>);
 
 impl Frozen {
+    /// Has the disks stand still for as long as the host holds the other end of `stream`.
+    pub fn hold(&self, stream: &mut UnixStream) {
+        // Before anything stands still: what comes after the freeze must not fail.
+        let limited = stream.set_read_timeout(Some(LIMIT)).tried(|| "a channel");
+        let done = limited.and_then(|()| self.freeze());
+        let is_frozen = done.is_ok();
+        let told = write_line(stream, &Answer::from(done)).is_ok();
+        if !is_frozen {
+            return;
+        }
+        let late = told
+            && match stream.read(&mut [0]) {
+                Ok(_) => false,
+                Err(e) => matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+            };
+        let was = self.thaw();
+        if late {
+            say("the disks were not thawed in time, and are now");
+        }
+        let whole = (was && !late).then_some(());
+        let whole = whole.ok_or_else(|| VmError::refused("the disks were thawed before"));
+        let _ = write_line(stream, &Answer::from(whole));
+    }
+
     /// Writes everything to the disks and lets nobody write.
-    pub fn freeze(&'static self) -> Result<()> {
-        rustix::fs::sync();
-        let mut now = self.now.lock().expect("nobody fails with it");
-        if !now.0.is_empty() {
-            return Ok(());
+    fn freeze(&self) -> Result<()> {
+        root::sync();
+        let mut now = self.0.lock().expect("nobody fails with it");
+        if now.is_some() {
+            return Err(VmError::refused("the disks stand still for somebody else"));
         }
         let mut frozen = Vec::new();
         for path in ["/", PERSIST] {
@@ -44,31 +68,14 @@ impl Frozen {
                 }
             }
         }
-        now.0 = frozen;
-        now.1 += 1;
-        let turn = now.1;
-        drop(now);
-        std::thread::spawn(move || self.thaw_late(turn));
+        *now = Some(frozen);
         Ok(())
     }
 
-    /// Lets everybody write again.
-    pub fn thaw(&self) {
-        let mut now = self.now.lock().expect("nobody fails with it");
-        thaw(&mut now.0);
-        now.1 += 1;
-        self.changed.notify_all();
-    }
-
-    fn thaw_late(&self, turn: u64) {
-        let now = self.now.lock().expect("nobody fails with it");
-        let waited = self.changed.wait_timeout_while(now, LIMIT, |now| now.1 == turn);
-        let (mut now, waited) = waited.expect("nobody fails with it");
-        if waited.timed_out() && now.1 == turn {
-            thaw(&mut now.0);
-            drop(now);
-            say("the disks were not thawed in time, and are now");
-        }
+    /// Lets everybody write again. Whether anybody was kept from it.
+    pub fn thaw(&self) -> bool {
+        let frozen = self.0.lock().expect("nobody fails with it").take();
+        frozen.map(|mut frozen| thaw(&mut frozen)).is_some()
     }
 }
 

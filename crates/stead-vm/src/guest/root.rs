@@ -186,20 +186,34 @@ pub fn enter(new: BorrowedFd<'_>) -> Result<()> {
 
 /// Makes the root of a machine that shuts down, and all that is mounted in it, unchangeable, so that the disks are whole.
 pub fn leave() {
-    rustix::fs::sync();
-    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let places = mounts.lines().filter_map(|line| {
-        let mut fields = line.split(' ');
-        let (device, place) = (fields.next()?, fields.next()?);
-        device.starts_with("/dev/").then(|| place.replace("\\040", " "))
-    });
+    sync();
     // What was mounted last goes first; what is in use stays and is not written to any more.
-    for place in places.collect::<Vec<_>>().into_iter().rev() {
+    for place in on_disks().into_iter().rev() {
         if place == "/"
             || rustix::mount::unmount(&place, rustix::mount::UnmountFlags::empty()).is_err()
         {
             let _ = rustix::mount::mount_remount(&place, MountFlags::RDONLY, c"");
         }
     }
-    rustix::fs::sync();
+    sync();
+}
+
+/// Writes all that is on disks. Not what is on a share: one that nobody serves any more would be waited for without an end.
+pub fn sync() {
+    for place in on_disks() {
+        if let Ok(folder) = open(&place, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+            let _ = rustix::fs::syncfs(folder);
+        }
+    }
+}
+
+/// Where disks are mounted, in the order in which they were.
+fn on_disks() -> Vec<String> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let places = mounts.lines().filter_map(|line| {
+        let mut fields = line.split(' ');
+        let (device, place) = (fields.next()?, fields.next()?);
+        device.starts_with("/dev/").then(|| place.replace("\\040", " "))
+    });
+    places.collect()
 }

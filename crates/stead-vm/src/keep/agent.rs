@@ -1,7 +1,7 @@
 //! What the keeper has of the agent inside.
 
 use super::console::thread;
-use crate::client;
+use crate::client::{self, Held};
 use crate::files::AGENT;
 use crate::guest::config::Config;
 use crate::line::host::{Keeper, relay};
@@ -87,20 +87,12 @@ pub fn answers(folder: &Path) -> bool {
     ask(folder, &Request::Ping, SOON).is_ok()
 }
 
-/// Has everything written to the disks, and nobody write.
+/// Has everything written to the disks, and nobody write until [`Held::release`] or the end of what this returns.
 ///
 /// # Errors
 /// If it could not be done.
-pub fn freeze(folder: &Path) -> Result<()> {
-    ask(folder, &Request::Freeze, SETTLE)
-}
-
-/// Lets everybody write again.
-///
-/// # Errors
-/// If it could not be done; it is after a while by itself.
-pub fn thaw(folder: &Path) -> Result<()> {
-    ask(folder, &Request::Thaw, SETTLE)
+pub fn freeze(folder: &Path) -> Result<Held> {
+    client::hold(&folder.join(AGENT), &Request::Freeze, SETTLE)
 }
 
 fn ask(folder: &Path, request: &Request, limit: Duration) -> Result<()> {

@@ -44,8 +44,14 @@ pub fn carry(
         while let Ok(count @ 1..) = guest.read(&mut bytes) {
             let said = &bytes[..count];
             log.write(said);
-            // One that does not read is not waited for.
-            lock(&lookers).retain_mut(|looker| looker.write_all(said).is_ok());
+            // One that does not read is not waited for, and sees its end: it would take a gap for silence.
+            lock(&lookers).retain_mut(|looker| {
+                let takes = looker.write_all(said).is_ok();
+                if !takes {
+                    let _ = looker.shutdown(std::net::Shutdown::Both);
+                }
+                takes
+            });
             if let Some(why) = ear.hear(said) {
                 panicked(why);
             }
@@ -175,6 +181,34 @@ mod tests {
         let heard = ear.hear(b"syncing: Attempted to kill init! exitcode=0x100\r\nmore\n");
         assert_eq!(heard.as_deref(), Some("Attempted to kill init! exitcode=0x100"));
         assert_eq!(ear.hear(b"all is well\n"), None);
+    }
+
+    #[test]
+    fn one_that_does_not_read_sees_its_end_and_another_sees_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let door = folder.path().join("console.sock");
+        let (keeper, mut guest) = UnixStream::pair().unwrap();
+        let listener = UnixListener::bind(&door).unwrap();
+        carry(keeper, listener, &folder.path().join("console.log"), |_| {}).unwrap();
+        let mut slow = UnixStream::connect(&door).unwrap();
+        let mut quick = UnixStream::connect(&door).unwrap();
+        let mut seen = vec![0; 1];
+        for looker in [&mut slow, &mut quick] {
+            // It is one of those who look once what it types comes through.
+            looker.write_all(b"k").unwrap();
+            guest.read_exact(&mut seen).unwrap();
+        }
+        let (piece, pieces) = ([b'x'; 4096], 256);
+        for _ in 0..pieces {
+            guest.write_all(&piece).unwrap();
+            let mut came = [0; 4096];
+            quick.read_exact(&mut came).unwrap();
+            assert!(came == piece);
+        }
+        let mut some = Vec::new();
+        slow.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+        slow.read_to_end(&mut some).unwrap();
+        assert!(some.len() < piece.len() * pieces);
     }
 
     #[test]

@@ -5,6 +5,10 @@ use crate::spec::Vm;
 use serde_json::{Value, json};
 use std::os::fd::BorrowedFd;
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long QEMU may take to tidy up after it wrote a guest's memory.
+const FINISH: Duration = Duration::from_secs(10);
 
 /// Which overlay lies on which disk: node names of QEMU. A disk begins as `diskN`; each overlay is another node.
 #[derive(Debug)]
@@ -99,6 +103,26 @@ pub fn load(qmp: &mut Qmp, file: &Path) -> Result<(), QmpError> {
     qmp.ask("migrate-incoming", &json!({ "uri": format!("file:{}", file.display()) })).map(drop)
 }
 
+/// Gives up writing memory, and has a guest go on that was to stand still meanwhile: whatever went wrong, whether it stands still
+/// or is only about to.
+///
+/// # Errors
+/// If QEMU refuses.
+pub fn go_on(qmp: &mut Qmp, written: bool) -> Result<(), QmpError> {
+    if !written {
+        // Where nothing is being written there is nothing to give up.
+        let _ = qmp.ask("migrate_cancel", &Value::Null);
+    }
+    // QEMU says that all is written a moment before it lets the guest go on, and has no event for that moment.
+    let deadline = Instant::now() + FINISH;
+    while qmp.ask("query-status", &Value::Null).is_ok_and(|now| now["status"] == "finish-migrate")
+        && Instant::now() < deadline
+    {
+        std::thread::yield_now();
+    }
+    qmp.ask("cont", &Value::Null).map(drop)
+}
+
 fn prepare(qmp: &mut Qmp) -> Result<(), QmpError> {
     let capabilities: Vec<Value> = ["events", "mapped-ram"]
         .iter()
@@ -108,4 +132,46 @@ fn prepare(qmp: &mut Qmp) -> Result<(), QmpError> {
     // The file is on this computer: as fast as it goes.
     let fast = json!({ "max-bandwidth": 0u64, "downtime-limit": 2_000_000u64 });
     qmp.ask("migrate-set-parameters", &fast).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::unix::net::UnixStream;
+
+    /// A QEMU that answers each command with one of these lines, and says at its end what was asked.
+    fn qemu(answers: &'static [&'static str]) -> (Qmp, std::thread::JoinHandle<Vec<String>>) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let plays = std::thread::spawn(move || {
+            let mut out = theirs.try_clone().unwrap();
+            let mut lines = BufReader::new(theirs).lines().map_while(Result::ok);
+            let mut asked = Vec::new();
+            for answer in std::iter::once(&"{\"return\": {}}").chain(answers) {
+                let Some(line) = lines.next() else { break };
+                let line: Value = serde_json::from_str(&line).unwrap();
+                asked.push(line["execute"].as_str().unwrap().to_owned());
+                writeln!(out, "{answer}").unwrap();
+            }
+            asked
+        });
+        (Qmp::greet(ours, |_| {}).unwrap(), plays)
+    }
+
+    const DONE: &str = "{\"return\": {}}";
+    const FINISHING: &str = "{\"return\": {\"status\": \"finish-migrate\"}}";
+    const PAUSED: &str = "{\"return\": {\"status\": \"paused\"}}";
+    const NO: &str = "{\"error\": {\"desc\": \"no\"}}";
+
+    #[test]
+    fn a_guest_goes_on_whatever_went_wrong() {
+        let (mut qmp, plays) = qemu(&[FINISHING, PAUSED, DONE]);
+        go_on(&mut qmp, true).unwrap();
+        let all = ["qmp_capabilities", "query-status", "query-status", "cont"];
+        assert_eq!(plays.join().unwrap(), all);
+        let (mut qmp, plays) = qemu(&[NO, NO, DONE]);
+        go_on(&mut qmp, false).unwrap();
+        let all = ["qmp_capabilities", "migrate_cancel", "query-status", "cont"];
+        assert_eq!(plays.join().unwrap(), all);
+    }
 }

@@ -3,6 +3,7 @@
 mod agent;
 mod console;
 mod disks;
+mod notes;
 mod pressure;
 mod qemu;
 mod screen;

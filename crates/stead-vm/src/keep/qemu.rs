@@ -2,9 +2,11 @@
 
 use super::console::{self, thread};
 use super::disks::{self, Disks};
+use super::notes::Notes;
 use super::talk::{Asked, Starter, listen};
 use super::{agent, pressure, screen, shares, sys};
 use crate::args::{Inherited, arguments};
+use crate::client::Held;
 use crate::control::{Answer, Request, Told};
 use crate::files;
 use crate::qmp::{Event, Qmp, QmpError};
@@ -30,9 +32,6 @@ const AGAIN: Duration = Duration::from_secs(5);
 const RELAX: Duration = Duration::from_mins(1);
 /// How long QEMU may take to end once it was told to.
 const QUIT: Duration = Duration::from_secs(3);
-
-/// How long QEMU may take to tidy up after it wrote a guest's memory.
-const FINISH: Duration = Duration::from_secs(10);
 
 /// What a person is told while a guest stands still.
 const NO_ROOM: &str =
@@ -61,6 +60,8 @@ enum Happened {
     Panicked(String),
     /// The agent inside is there.
     Agent,
+    /// A program that serves a share has ended.
+    Unserved,
     /// This host is short of memory.
     Short,
     /// Somebody asks.
@@ -106,6 +107,8 @@ struct Keeper<'a> {
     before: VecDeque<Happened>,
     /// Programs that serve shares; they end with QEMU.
     shares: Vec<shares::Serving>,
+    /// What a person should know.
+    notes: Notes,
     /// Since when the guest is to shut down.
     ending: Option<Instant>,
     /// Why it was ended in the midst of it all.
@@ -114,6 +117,8 @@ struct Keeper<'a> {
     squeezed: Option<Instant>,
     /// Whether the guest stands still for want of room on a disk of the host.
     room: Room,
+    /// Whether QEMU has begun to end.
+    over: bool,
     /// Whether the guest shut itself down.
     orderly: bool,
     /// QEMU's process.
@@ -141,7 +146,10 @@ impl<'a> Keeper<'a> {
         })?;
 
         starter.tell(&Told::Step("start QEMU".into()));
-        let mut serving = shares::serve(vm)?;
+        let unserved = give.clone();
+        let mut serving = shares::serve(vm, &move || {
+            let _ = unserved.send(Happened::Unserved);
+        })?;
         let (monitor, its_monitor) = UnixStream::pair()?;
         let (line, its_line) = UnixStream::pair()?;
         let (console, its_console) = UnixStream::pair()?;
@@ -207,10 +215,12 @@ impl<'a> Keeper<'a> {
                 happened,
                 before: VecDeque::new(),
                 shares: serving,
+                notes: Notes::none(&vm.folder),
                 ending: None,
                 panicked: None,
                 squeezed: None,
                 room: Room::Enough,
+                over: false,
                 orderly: false,
                 qemu,
                 quiesced: false,
@@ -252,6 +262,7 @@ impl<'a> Keeper<'a> {
                 Happened::Qmp(None) => {}
                 Happened::Agent => self.agent(starter),
                 Happened::Panicked(why) => self.panic(&why),
+                Happened::Unserved => self.unserved(),
                 Happened::Short => self.squeeze(),
                 Happened::Asked(asked) => {
                     let answer = self.answer(&asked.request, &asked.files);
@@ -292,7 +303,7 @@ impl<'a> Keeper<'a> {
             let _ = self.qmp.ask("cont", &Value::Null);
         } else {
             self.room = Room::Enough;
-            let _ = std::fs::remove_file(self.vm.folder.join(files::NOTES));
+            self.notes.take_back(NO_ROOM);
         }
     }
 
@@ -326,14 +337,22 @@ impl<'a> Keeper<'a> {
 
     fn event(&mut self, event: &Event) {
         match event.event.as_str() {
-            "SHUTDOWN" => self.orderly = event.data["reason"] == "guest-shutdown",
+            "SHUTDOWN" => {
+                self.over = true;
+                self.orderly = event.data["reason"] == "guest-shutdown";
+            }
             "BLOCK_IO_ERROR" if event.data["action"] == "stop" => {
-                if self.room == Room::Enough {
-                    let _ = std::fs::write(self.vm.folder.join(files::NOTES), NO_ROOM);
-                }
+                self.notes.add(NO_ROOM.into());
                 self.room = Room::None;
             }
             _ => {}
+        }
+    }
+
+    /// Says which shares are not served. At its end QEMU lets go of them all.
+    fn unserved(&mut self) {
+        if !self.over {
+            shares::unserved(&mut self.shares).into_iter().for_each(|note| self.notes.add(note));
         }
     }
 
@@ -401,9 +420,7 @@ impl<'a> Keeper<'a> {
             }
             Err(e) => answer.error = Some(e.to_string()),
         }
-        if self.room == Room::None {
-            answer.notes.push(NO_ROOM.into());
-        }
+        self.notes.all().clone_into(&mut answer.notes);
         answer
     }
 
@@ -414,40 +431,32 @@ impl<'a> Keeper<'a> {
     ) -> Result<(), QmpError> {
         let Some(memory) = memory else {
             // Everything in it on disk, and nobody writing, at that instant. One that cannot is as after a power cut.
-            let frozen = self.vm.config.is_some() && agent::freeze(&self.vm.folder).is_ok();
+            let frozen = self.freeze();
             let done = self.disks.overlay(&mut self.qmp, overlays);
-            if frozen {
-                let _ = agent::thaw(&self.vm.folder);
-            }
-            self.quiesced = frozen;
+            self.quiesced = frozen.is_some_and(|frozen| frozen.release().is_ok());
             return done;
         };
+        if let Some(why) = shares::unserved(&mut self.shares).into_iter().next() {
+            return Err(disks::refused("to write its memory", &why));
+        }
         let (set, name) = self.qmp.give(memory)?;
         // So that little is lost where it cannot go on from its memory some day. Frozen it must not be there.
-        if self.vm.config.is_some() && agent::freeze(&self.vm.folder).is_ok() {
-            let _ = agent::thaw(&self.vm.folder);
-        }
-        self.qmp.ask("stop", &Value::Null)?;
+        drop(self.freeze().map(Held::release));
+        let stopped = self.qmp.ask("stop", &Value::Null);
         // The overlays first: what is written after the memory was kept must not be in what belongs to it.
-        let overlaid = self.disks.overlay(&mut self.qmp, overlays);
+        let overlaid = stopped.and_then(|_| self.disks.overlay(&mut self.qmp, overlays));
         let done = overlaid.and_then(|()| disks::save(&mut self.qmp, &name));
         let done = done.and_then(|()| self.migrated());
-        let done = done.and(self.go_on());
+        let goes_on = disks::go_on(&mut self.qmp, done.is_ok());
         self.qmp.take_back(set);
-        done
+        done.and(goes_on)
     }
 
-    /// Has a guest go on whose memory was kept.
-    fn go_on(&mut self) -> Result<(), QmpError> {
-        // QEMU says that all is written a moment before it lets the guest go on, and has no event for that moment.
-        let deadline = Instant::now() + FINISH;
-        loop {
-            let status = self.qmp.ask("query-status", &Value::Null)?;
-            if status["status"] != "finish-migrate" || Instant::now() > deadline {
-                return self.qmp.ask("cont", &Value::Null).map(drop);
-            }
-            std::thread::yield_now();
-        }
+    /// Has the guest's disks stand still, where that is possible. Not with a share that nobody serves: who copies from it to a
+    /// disk cannot be waited for.
+    fn freeze(&mut self) -> Option<Held> {
+        let can = self.vm.config.is_some() && shares::unserved(&mut self.shares).is_empty();
+        can.then(|| agent::freeze(&self.vm.folder).ok()).flatten()
     }
 
     /// Waits until memory is written or read.

@@ -1,11 +1,16 @@
 //! The programs that serve shares.
+//!
+//! One that ends is not started again: which files a guest has open is known to nobody else, and QEMU takes no other in its place.
 
+use super::console::thread;
 use super::sys;
 use crate::args::share_socket;
 use crate::spec::{ShareBy, Vm};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -15,6 +20,8 @@ pub struct Serving {
     child: Child,
     /// What it is, for a person.
     what: String,
+    /// Where the guest has what it serves.
+    at: String,
     /// What it said.
     log: PathBuf,
 }
@@ -32,6 +39,30 @@ impl Serving {
         let status = self.child.try_wait().ok()??;
         self.said().or_else(|| Some(format!("{}: {status}", self.what)))
     }
+
+    /// Waits for its end in a thread. Whoever started it asks how it ended.
+    fn await_end(&self, told: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        // Nobody has asked yet, so this is it.
+        let process: OwnedFd = pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty())?;
+        thread("share", move || {
+            while poll(&mut [PollFd::new(&process, PollFlags::IN)], None).is_err() {}
+            told();
+        })
+    }
+}
+
+/// What a person is told of each share that is not served any more.
+pub fn unserved(all: &mut [Serving]) -> Vec<String> {
+    let mut told = Vec::new();
+    for serving in all {
+        if let Some(why) = serving.ended() {
+            told.push(format!(
+                "the share {} is not served any more, and what uses it waits ({why}): a restart of the machine brings it back",
+                serving.at
+            ));
+        }
+    }
+    told
 }
 
 /// What one of them has to complain of, if one has.
@@ -44,11 +75,11 @@ pub fn ended(all: &mut [Serving]) -> Option<String> {
     all.iter_mut().find_map(Serving::ended)
 }
 
-/// Starts the program of each share that has one. Each ends when QEMU lets go of it, or with this program.
+/// Starts the program of each share that has one. Each ends when QEMU lets go of it, or with this program; `over` is told.
 ///
 /// # Errors
 /// Which could not be started.
-pub fn serve(vm: &Vm) -> io::Result<Vec<Serving>> {
+pub fn serve(vm: &Vm, over: &(impl Fn() + Clone + Send + 'static)) -> io::Result<Vec<Serving>> {
     let mut serving = Vec::new();
     for (n, share) in vm.shares.iter().enumerate() {
         let ShareBy::Virtiofs(program) = &share.by else { continue };
@@ -89,9 +120,18 @@ pub fn serve(vm: &Vm) -> io::Result<Vec<Serving>> {
         sys::inherit(&mut command, &[listener.as_raw_fd()]);
         let what = format!("{} for the share {}", program.display(), share.tag);
         let child = command.spawn().map_err(|e| io::Error::other(format!("{what}: {e}")))?;
-        serving.push(Serving { child, what, log });
+        let this = Serving { child, what, at: seen_at(vm, &share.tag), log };
+        this.await_end(over.clone())?;
+        serving.push(this);
     }
     Ok(serving)
+}
+
+/// Where the guest has the share with this tag.
+fn seen_at(vm: &Vm, tag: &str) -> String {
+    let shares = vm.config.iter().flat_map(|config| &config.shares);
+    let found = shares.into_iter().find(|share| share.tag == tag);
+    found.map_or_else(|| tag.to_owned(), |share| share.at.display().to_string())
 }
 
 /// Capabilities that the program of a share takes up unless it is told not to, by the kernel's numbers.

@@ -28,10 +28,9 @@ pub enum Request {
         /// Milliseconds since 1970.
         ms: u64,
     },
-    /// To write everything to the disks and let nobody write until [`Request::Thaw`], or until half a minute is over.
+    /// To write everything to the disks and let nobody write after the answer, until the channel has nothing more to come from
+    /// the host, or half a minute is over. Then another answer says whether nobody wrote for all that time.
     Freeze,
-    /// To let everybody write again.
-    Thaw,
     /// To shut down: everybody is told to end, the disks are written, the machine turns itself off.
     Down,
     /// To become another machine while it runs.

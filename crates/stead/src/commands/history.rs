@@ -14,6 +14,7 @@ use std::time::Duration;
 use stead_hold::attach;
 use stead_hold::client;
 use stead_hold::clock::now_ms;
+use stead_hold::folder::WentBack;
 use stead_hold::history::{Item, Reader, cast};
 use stead_hold::launch;
 use stead_hold::term::Plain;
@@ -65,6 +66,7 @@ pub fn logs(args: &Logs) -> Outcome {
     let since = args.since.map(|ago| now_ms().saturating_sub(ago.as_millis() as u64));
     // Watched before reading, so that nothing is written in between unseen.
     let mut watch = args.follow.then(|| Watch::new(&found)).transpose()?;
+    let mut backs = found.folder.went_back()?.into_iter().peekable();
     let reader = Reader::open(&found.folder.history())?;
     let mut items = match since {
         Some(since) => reader.since(since),
@@ -74,16 +76,47 @@ pub fn logs(args: &Logs) -> Outcome {
         let over = watch.as_ref().map_or(Ok(true), |watch| watch.over(&found))?;
         while let Some(item) = items.next_item()? {
             match item {
-                Item::Chunk { bytes, .. } => show(bytes)?,
+                Item::Chunk { offset, mut bytes, .. } => {
+                    let mut at = offset;
+                    while let Some(back) =
+                        backs.next_if(|back| back.offset < at + bytes.len() as u64)
+                    {
+                        // What lies before what is shown is not told.
+                        if let Some(before) = back.offset.checked_sub(at) {
+                            let (first, rest) = bytes.split_at(before as usize);
+                            show(first)?;
+                            went_back(&found, &back);
+                            (bytes, at) = (rest, back.offset);
+                        }
+                    }
+                    show(bytes)?;
+                }
                 Item::Missing { from, to } => eprintln!("[{} bytes are missing here]", to - from),
                 Item::Event { .. } => {}
             }
         }
         match &mut watch {
             Some(watch) if !over => watch.wait(&steward, &found)?,
-            _ => return Ok(0),
+            _ => {
+                backs.for_each(|back| went_back(&found, &back));
+                return Ok(0);
+            }
         }
     }
+}
+
+/// Says that what follows was printed after the machine had been put back.
+fn went_back(found: &Found, back: &WentBack) {
+    let earlier = found.folder.earlier().join(back.at.to_string());
+    let kept = if earlier.exists() {
+        format!("are in {}", present::clean(&earlier.display().to_string()))
+    } else {
+        "are not kept any more".to_owned()
+    };
+    let bytes = back.to - back.offset;
+    eprintln!(
+        "[here its machine was put back to an earlier state; {bytes} bytes that it had printed since {kept}]"
+    );
 }
 
 /// Waits for more history.

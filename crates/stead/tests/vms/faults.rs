@@ -1,6 +1,6 @@
 //! What ends a machine, or nearly: it is seen, it is told, and `apply` mends it.
 
-use crate::common::vms::light;
+use crate::common::vms::{Served, light};
 use crate::common::{World, kill_and_wait, until};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -69,6 +69,45 @@ fn a_qemu_that_hangs_is_ended_and_it_is_said() {
     assert!(format!("{}{}", said.out, said.err).contains("QEMU hung, and was killed"), "{said:?}");
     assert!(world.machine("a")["notes"].to_string().contains("QEMU hung"));
     up_again(&world, "precious\n");
+}
+
+#[test]
+fn a_share_that_nobody_serves_any_more_is_told_and_a_restart_brings_it_back() {
+    let Some(path) = Served::Virtiofs.path() else { return };
+    let mut world = World::of_vms();
+    world.set_variable("PATH", path);
+    let folder = world.shared_folder("shared");
+    std::fs::write(folder.join("file"), "of the host\n").unwrap();
+    world.apply(&light("a", "shares = [\"shared:/mnt/it\"]"));
+    assert_eq!(world.sh_ok("a", "cat /mnt/it/file"), "of the host\n");
+    assert!(world.machine("a")["notes"].is_null());
+    world.sh_ok("a", "echo precious > /root/data");
+    kill_and_wait(world.process_of("a", "virtiofsd"), 9);
+    let note = until("that it is told", || {
+        let notes = world.machine("a")["notes"].to_string();
+        notes.contains("/mnt/it").then_some(notes)
+    });
+    assert!(note.contains("not served any more") && note.contains("restart"), "{note}");
+    assert!(note.contains("signal: 9"), "{note}");
+    let said = world.stead(&["doctor", "a"]);
+    assert!(said.out.contains("/mnt/it is not served any more"), "{said:?}");
+    // Whoever reads there waits; everybody else does not.
+    world.sh_ok("a", "cat /mnt/it/file > /root/read 2>&1 & :");
+    assert_eq!(world.sh_ok("a", "cat /root/data"), "precious\n");
+    let refused = world.stead(&["snapshot", "create", "a", "remembered", "--memory"]);
+    assert_eq!(refused.status, 1, "{refused:?}");
+    assert!(refused.err.contains("/mnt/it is not served any more"), "{refused:?}");
+    world.ok(&["snapshot", "create", "a", "whole"]);
+    let whole: Vec<serde_json::Value> =
+        serde_json::from_str(&world.ok(&["snapshot", "ls", "a", "--json"])).unwrap();
+    assert_eq!(whole.len(), 1, "{whole:?}");
+    assert_eq!(whole[0]["consistency"], "crash", "{whole:?}");
+    // Its disks are written nevertheless, and it shuts down in order.
+    let restarted = world.stead(&["restart", "-m", "a"]);
+    assert_eq!(restarted.status, 0, "{restarted:?}");
+    assert!(!restarted.err.contains("did not shut down"), "{restarted:?}");
+    assert_eq!(world.sh_ok("a", "cat /root/data /mnt/it/file"), "precious\nof the host\n");
+    assert!(world.machine("a")["notes"].is_null());
 }
 
 #[test]

@@ -10,5 +10,6 @@ mod agents;
 mod cut_short;
 mod disks;
 mod faults;
+mod memory_cut_short;
 mod sessions;
 mod several;
