@@ -27,12 +27,12 @@ pub fn read(path: Option<&Path>) -> Result<SteadFile, Failure> {
     }
 }
 
-/// Reads the nearest stead file, if there is one.
+/// Reads the stead file at `path`, or the nearest one if there is one.
 ///
 /// # Errors
 /// If it has errors.
-pub fn read_if_there() -> Result<Option<SteadFile>, Failure> {
-    find(None)?.map(|path| read_at(&path)).transpose()
+pub fn read_if_there(path: Option<&Path>) -> Result<Option<SteadFile>, Failure> {
+    find(path)?.map(|path| read_at(&path)).transpose()
 }
 
 fn find(path: Option<&Path>) -> Result<Option<PathBuf>, Failure> {

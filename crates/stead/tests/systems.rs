@@ -106,6 +106,21 @@ fn a_machine_is_brought_to_its_system_and_is_there_afterwards() {
         "box",
         "test ! -e /etc/systemd/system/tick.service && test -e /etc/systemd/system/own.service",
     );
+
+    // Whoever only looks starts nothing.
+    world.ok(&["down", "box"]);
+    for args in [&["audit", "box"][..], &["system", "switch", "box", "--check"]] {
+        let said = world.stead(args);
+        assert_eq!(said.status, 1, "{said:?}");
+        assert!(said.err.contains("\"box\" does not run"), "{said:?}");
+    }
+    assert_ne!(world.sh("box", "true").status, 0);
+    // A stead file that lies elsewhere is the one by which its machine is made.
+    world.ok(&["destroy", "--yes", "box"]);
+    let elsewhere = world.path().join("elsewhere.toml");
+    std::fs::rename(world.home().join("stead.toml"), &elsewhere).unwrap();
+    let said = world.stead(&["system", "switch", "box", "-f", elsewhere.to_str().unwrap()]);
+    assert_eq!(said.status, 0, "{said:?}");
 }
 
 #[test]
@@ -125,7 +140,7 @@ fn mcp_servers_come_along_without_credentials_and_beside_what_claude_keeps() {
     )
     .unwrap();
     let agents = "\n[systems.dev.agents]\nclaude_home = \"~/.claude\"\n";
-    world.apply(&format!("{FILE}{agents}"));
+    world.declare(&format!("{FILE}{agents}"));
     secret(&world, "token", "s3cret");
     let said = world.stead(&["system", "switch", "box"]);
     assert_eq!(said.status, 0, "{said:?}");

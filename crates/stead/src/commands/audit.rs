@@ -4,6 +4,7 @@ use super::print;
 use super::system::{Inside, whole};
 use crate::cli::Audit;
 use crate::failure::{Failure, Outcome};
+use crate::steward::Steward;
 use crate::{present, stead_file};
 use std::io::Read;
 use stead_system::audit::Report;
@@ -14,7 +15,8 @@ const LONGEST: u64 = 8 << 20;
 pub fn run(args: &Audit) -> Outcome {
     let file = stead_file::read(args.file.file.as_deref())?;
     let whole = whole(&file, &args.machine)?;
-    let inside = Inside::of(&args.machine, args.json.json)?;
+    super::machine::runs(&Steward::of_user()?, &args.machine)?;
+    let inside = Inside::of(&args.machine)?;
     let words: &[&str] = if args.fix { &["audit", "--fix"] } else { &["audit"] };
     let mut child = inside.run(words, serde_json::to_vec(&whole)?)?;
     let mut said = Vec::new();

@@ -8,6 +8,7 @@ use crate::resolve::path_part;
 use crate::steward::Steward;
 use hyper::Method;
 use std::collections::BTreeMap;
+use std::path::Path;
 use stead_machine::model::{Change, ChangeKind, Phase};
 use stead_steward::machines::api;
 
@@ -21,9 +22,24 @@ pub fn path(machine: &str) -> String {
 /// # Errors
 /// If there is none of this name, or it cannot be had.
 pub fn ready(steward: &Steward, name: &str, json: bool) -> Result<api::Shown, Failure> {
+    ready_of(steward, name, None, json)
+}
+
+/// The same, declared by this stead file, or by the nearest one.
+///
+/// # Errors
+/// As [`ready`].
+pub fn ready_of(
+    steward: &Steward,
+    name: &str,
+    file: Option<&Path>,
+    json: bool,
+) -> Result<api::Shown, Failure> {
     let shown = match steward.get::<api::Shown>(&path(name)) {
         Ok(shown) => shown,
-        Err(failure) if failure.code() == Some("not-found") => return make(steward, name, failure),
+        Err(failure) if failure.code() == Some("not-found") => {
+            return make(steward, name, file, failure);
+        }
         Err(failure) => return Err(failure),
     };
     match &shown.phase {
@@ -43,14 +59,36 @@ pub fn ready(steward: &Steward, name: &str, json: bool) -> Result<api::Shown, Fa
     }
 }
 
+/// Refuses a machine that does not run: whoever only looks starts nothing.
+///
+/// # Errors
+/// That it does not, or that this cannot be told.
+pub fn runs(steward: &Steward, name: &str) -> Result<(), Failure> {
+    match steward.get::<api::Shown>(&path(name))?.phase {
+        Phase::Running => Ok(()),
+        Phase::Unknown(why) => {
+            Err(Failure::failed(format!("what machine \"{name}\" does cannot be told: {why}")))
+        }
+        Phase::Stopped | Phase::Partial(_) => {
+            Err(Failure::failed(format!("machine \"{name}\" does not run"))
+                .help(format!("stead up {name} starts it")))
+        }
+    }
+}
+
 /// Whether a machine of this name is made from defaults where no stead file declares it.
 pub fn is_scratch(name: &str) -> bool {
     name == "scratch" || name.starts_with("scratch-")
 }
 
 /// Makes a machine that is not there.
-fn make(steward: &Steward, name: &str, missing: Failure) -> Result<api::Shown, Failure> {
-    let file = crate::stead_file::read_if_there()?;
+fn make(
+    steward: &Steward,
+    name: &str,
+    file: Option<&Path>,
+    missing: Failure,
+) -> Result<api::Shown, Failure> {
+    let file = crate::stead_file::read_if_there(file)?;
     let declared = file.and_then(|file| {
         file.declaration.machines.contains_key(name).then_some(api::Declared {
             declaration: file.declaration,
@@ -71,7 +109,7 @@ fn make(steward: &Steward, name: &str, missing: Failure) -> Result<api::Shown, F
 }
 
 /// Where a folder of this host is inside a machine that shares it.
-pub fn inside(machine: &api::Shown, here: &std::path::Path) -> Option<std::path::PathBuf> {
+pub fn inside(machine: &api::Shown, here: &Path) -> Option<std::path::PathBuf> {
     let shares = &machine.declared.as_ref()?.shares;
     let share = shares
         .iter()

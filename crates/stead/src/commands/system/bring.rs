@@ -44,7 +44,7 @@ impl Line {
     }
 }
 
-/// Brings a machine to its system, started if it is stopped, or with `check` says what would change. Each line that is
+/// Brings a machine that runs to its system, or with `check` says what would change. Each line that is
 /// said inside is handed on, as it came and as it was understood.
 ///
 /// # Errors
@@ -52,7 +52,6 @@ impl Line {
 pub fn bring(
     whole: &Whole,
     check: bool,
-    json: bool,
     mut heard: impl FnMut(&[u8], &Line) -> Result<(), Failure>,
 ) -> Result<Summary, Failure> {
     let machine = &whole.machine;
@@ -60,7 +59,7 @@ pub fn bring(
     let digests = parts::of_debian(&desired);
     let secrets = secrets::read(&whole.secrets())?;
     let input = serde_json::to_vec(&Input { desired, secrets })?;
-    let inside = Inside::of(machine, json)?;
+    let inside = Inside::of(machine)?;
     let mark = if check { None } else { Some(Mark::begin(machine, &whole.name, digests)?) };
     let words: &[&str] = if check { &["apply", "--check"] } else { &["apply"] };
     let mut child = inside.run(words, input)?;

@@ -1,7 +1,6 @@
 //! Our program in a machine: brought there when it is not, run with words on its standard input.
 
 use super::super::door;
-use super::super::machine::ready;
 use crate::failure::Failure;
 use crate::steward::Steward;
 use std::hash::{DefaultHasher, Hasher};
@@ -21,13 +20,12 @@ pub struct Inside {
 }
 
 impl Inside {
-    /// The machine, started if it is stopped, with the program in it.
+    /// The machine, which runs, with the program in it.
     ///
     /// # Errors
-    /// If it cannot be had, or takes no file.
-    pub fn of(machine: &str, json: bool) -> Result<Self, Failure> {
+    /// If it does not run, or takes no file.
+    pub fn of(machine: &str) -> Result<Self, Failure> {
         let steward = Steward::of_user()?;
-        ready(&steward, machine, json)?;
         let here = program()?;
         let bytes = std::fs::read(&here)
             .map_err(|e| Failure::failed(format!("cannot read {}: {e}", here.display())))?;

@@ -72,7 +72,7 @@ fn one(whole: &Whole, json: bool, say: &Sender<(Who, Said)>) {
         let who = Who { machine: whole.machine.clone(), system: whole.name.clone() };
         let _ = say.send((who, said));
     };
-    let ended = bring(whole, false, json, |raw, line| {
+    let ended = bring(whole, false, |raw, line| {
         tell(Said::Line(raw.to_owned(), Box::new(line.clone())));
         Ok(())
     });

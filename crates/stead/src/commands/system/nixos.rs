@@ -1,6 +1,5 @@
 //! A NixOS machine is brought to its flake, and back when it does not answer afterwards.
 
-use super::super::machine::ready;
 use super::super::{cp, door, print};
 use super::mark::Mark;
 use super::render;
@@ -19,7 +18,6 @@ const WOULD: u8 = 3;
 
 pub fn switch(args: &Switch, name: &str, whole: &Whole) -> Outcome {
     let steward = Steward::of_user()?;
-    ready(&steward, &args.machine, args.json.json)?;
     let tree = render::flake(name, std::slice::from_ref(whole))?;
     let copy = tempfile::Builder::new().prefix("stead-switch-").tempdir()?;
     let flake = copy.path().join("nixos");

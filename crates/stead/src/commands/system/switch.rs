@@ -1,10 +1,11 @@
 //! `stead system switch`: a machine that runs is brought to its declared system.
 
-use super::super::print;
+use super::super::{machine, print};
 use super::bring::{Line, bring};
 use super::{nixos, whole};
 use crate::cli::Switch;
 use crate::failure::{Failure, Outcome};
+use crate::steward::Steward;
 use crate::{present, stead_file};
 use ::stead_file::declared::Os;
 use stead_system::Whole;
@@ -16,6 +17,12 @@ const WOULD: u8 = 3;
 pub fn run(args: &Switch) -> Outcome {
     let file = stead_file::read(args.file.file.as_deref())?;
     let whole = Whole { machine: args.machine.clone(), ..whole(&file, &args.machine)? };
+    let steward = Steward::of_user()?;
+    if args.check {
+        machine::runs(&steward, &args.machine)?;
+    } else {
+        machine::ready_of(&steward, &args.machine, args.file.file.as_deref(), args.json.json)?;
+    }
     match whole.system.os {
         Os::Nixos => nixos::switch(args, &file.declaration.name, &whole),
         Os::Debian => debian(args, &whole),
@@ -25,7 +32,7 @@ pub fn run(args: &Switch) -> Outcome {
 fn debian(args: &Switch, whole: &Whole) -> Outcome {
     let json = args.json.json;
     let tell = |raw: &[u8], line: &Line| if json { print(raw) } else { tell(line) };
-    let summary = bring(whole, args.check, json, tell)?;
+    let summary = bring(whole, args.check, tell)?;
     if !json {
         let name = &args.machine;
         let said = match (summary.changed, summary.failed, args.check) {
