@@ -117,10 +117,8 @@ struct Keeper<'a> {
     squeezed: Option<Instant>,
     /// Whether the guest stands still for want of room on a disk of the host.
     room: Room,
-    /// Whether QEMU has begun to end.
-    over: bool,
-    /// Whether the guest shut itself down.
-    orderly: bool,
+    /// Whether the guest shut itself down; `None` until QEMU begins to end.
+    orderly: Option<bool>,
     /// QEMU's process.
     qemu: OwnedFd,
     /// Whether everything was on disk at the last snapshot.
@@ -220,8 +218,7 @@ impl<'a> Keeper<'a> {
                 panicked: None,
                 squeezed: None,
                 room: Room::Enough,
-                over: false,
-                orderly: false,
+                orderly: None,
                 qemu,
                 quiesced: false,
                 old: vm.resume.is_some() || vm.boot == Boot::Firmware,
@@ -337,10 +334,7 @@ impl<'a> Keeper<'a> {
 
     fn event(&mut self, event: &Event) {
         match event.event.as_str() {
-            "SHUTDOWN" => {
-                self.over = true;
-                self.orderly = event.data["reason"] == "guest-shutdown";
-            }
+            "SHUTDOWN" => self.orderly = Some(event.data["reason"] == "guest-shutdown"),
             "BLOCK_IO_ERROR" if event.data["action"] == "stop" => {
                 self.notes.add(NO_ROOM.into());
                 self.room = Room::None;
@@ -351,8 +345,11 @@ impl<'a> Keeper<'a> {
 
     /// Says which shares are not served. At its end QEMU lets go of them all.
     fn unserved(&mut self) {
-        if !self.over {
-            shares::unserved(&mut self.shares).into_iter().for_each(|note| self.notes.add(note));
+        if self.orderly.is_some() {
+            return;
+        }
+        for note in shares::unserved(&mut self.shares) {
+            self.notes.add(note);
         }
     }
 
@@ -379,6 +376,7 @@ impl<'a> Keeper<'a> {
     }
 
     fn ended(&mut self, status: ExitStatus) -> Ended {
+        let orderly = self.orderly == Some(true);
         let why = if let Some(why) = &self.panicked {
             why.clone()
         } else if let Some(signal) = status.signal() {
@@ -386,14 +384,14 @@ impl<'a> Keeper<'a> {
         } else if !status.success() {
             let why = shares::ended(&mut self.shares).or_else(|| said(self.vm));
             why.unwrap_or_else(|| format!("QEMU ended with {status}"))
-        } else if self.orderly {
+        } else if orderly {
             "the guest shut down".into()
         } else if self.ending.is_some() {
             format!("the guest did not shut down within {} s", GRACE.as_secs())
         } else {
             "QEMU was told to end".into()
         };
-        Ended { orderly: self.orderly && self.panicked.is_none(), why, at: 0 }
+        Ended { orderly: orderly && self.panicked.is_none(), why, at: 0 }
     }
 
     fn answer(&mut self, request: &Request, files: &[OwnedFd]) -> Answer {
