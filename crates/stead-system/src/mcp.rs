@@ -265,7 +265,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn of(server: Value) -> (Option<Value>, Vec<String>) {
+    fn of(server: &Value) -> (Option<Value>, Vec<String>) {
         let mut servers = Servers::default();
         servers.add(&json!({ "mcpServers": { "it": server } }).to_string()).unwrap();
         (servers.all.get("it").cloned(), servers.remarks)
@@ -281,20 +281,20 @@ mod tests {
                     "headers": { "Authorization": "Bearer ${TOKEN}", "Accept": "text/plain" } }),
             json!({ "command": "docker", "args": ["run", "--rm", "-e", "GITHUB_TOKEN", "ghcr.io/github/github-mcp-server"] }),
         ] {
-            assert_eq!(of(server.clone()), (Some(server), Vec::new()));
+            assert_eq!(of(&server), (Some(server.clone()), Vec::new()));
         }
     }
 
     #[test]
     fn credentials_are_left_out_and_told() {
-        let (kept, told) = of(json!({ "command": "x", "env": {
+        let (kept, told) = of(&json!({ "command": "x", "env": {
             "GITHUB_TOKEN": "abc", "A": "ghp_0123456789abcdef", "B": "5f4dcc3b5aa765d61d8327deb882cf99",
             "C": "postgres://ada:hunter2@db/x", "D": "${D:-sk-ant-api03-xxxxxxxx}", "E": "plain" } }));
         assert_eq!(kept, Some(json!({ "command": "x", "env": { "E": "plain" } })));
         assert_eq!(told.len(), 5, "{told:?}");
         let of_a = |told: &String| told.starts_with("MCP server it: `A` of `env` left out");
         assert!(told.iter().any(of_a), "{told:?}");
-        let (kept, told) = of(json!({ "url": "https://x.example.org/mcp", "headers": {
+        let (kept, told) = of(&json!({ "url": "https://x.example.org/mcp", "headers": {
             "Authorization": "Bearer hunter2", "X-Api-Key": "1", "Accept": "*/*" }, "oauth": { "clientSecret": "x" } }));
         assert_eq!(
             kept,
@@ -315,7 +315,7 @@ mod tests {
             json!({ "command": "x", "args": [["--token"]] }),
             json!("x"),
         ] {
-            let (kept, told) = of(server.clone());
+            let (kept, told) = of(&server);
             assert_eq!((kept, told.len()), (None, 1), "{server}: {told:?}");
             assert!(!told[0].contains("hunter2"), "{told:?}");
         }

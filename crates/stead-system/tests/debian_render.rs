@@ -155,13 +155,16 @@ fn a_unit_is_hardened_alone_and_told_of() {
         "ProtectSystem=strict",
         "NoNewPrivileges=yes",
         "MemoryDenyWriteExecute=yes",
+        "Restart=on-failure",
         "WantedBy=multi-user.target",
     ] {
         has(unit, line);
     }
     let nightly = text(&desired, "/etc/systemd/system/nightly.service");
     has(nightly, "PrivateNetwork=yes");
-    assert!(!nightly.contains("MemoryDenyWriteExecute") && !nightly.contains("[Install]"));
+    for absent in ["MemoryDenyWriteExecute", "[Install]", "Restart="] {
+        assert!(!nightly.contains(absent), "{nightly}");
+    }
     has(text(&desired, "/etc/systemd/system/nightly.timer"), "OnCalendar=daily");
     let units = &desired.units;
     assert!(units.contains_key("nightly.timer") && !units.contains_key("nightly.service"));

@@ -1,4 +1,4 @@
-//! Whose a file of OpenPGP keys is: fingerprints of the primary keys in it.
+//! Whose a file of keys for signing (PGP) is: fingerprints of the primary keys in it.
 
 /// The fingerprints of all primary keys in a file, in capital letters, armoured or not. `sha1` is that of some bytes, in hexadecimal:
 /// keys of version 4 are known by it.

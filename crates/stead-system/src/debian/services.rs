@@ -85,12 +85,14 @@ fn text(whole: &Whole, name: &str, service: &Service, alerts: bool) -> String {
         let secret = quote::name(secret);
         text += &format!("LoadCredential={secret}:{}\n", secret_path(&secret));
     }
-    let restart = match service.restart.as_str() {
-        "always" if service.calendar.is_none() => "always",
-        "no" => "no",
-        _ => "on-failure",
-    };
-    text += &format!("Restart={restart}\nRestartSec=5\n");
+    // What runs at times is run again at the next: each failure of one that restarts would be told, five in a row.
+    if service.calendar.is_none() {
+        let restart = match service.restart.as_str() {
+            restart @ ("always" | "no") => restart,
+            _ => "on-failure",
+        };
+        text += &format!("Restart={restart}\nRestartSec=5\n");
+    }
     for (key, value) in &service.labels {
         let key: String = key.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
         let field = format!("STEAD_{}={value}", key.to_uppercase());

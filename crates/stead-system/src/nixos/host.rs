@@ -272,8 +272,8 @@ fn secrets(host: &mut Host<'_>) {
 /// `.sops.yaml`: who can read which file.
 pub(super) fn sops(systems: &[Whole]) -> String {
     let mut text = String::from(
-        "# Who can read which secrets. A host's key is what `ssh-keyscan HOST | ssh-to-age` says, or, without ssh, what\n\
-         # `age-keygen -y` says of the key it is installed with; yours, what `age-keygen` says.\n\
+        "# Who can read which secrets. A host's key is what `ssh-keyscan HOST | ssh-to-age` says, or `ssh-to-age` of the public\n\
+         # host key it is to be installed with, or, without ssh, what `age-keygen -y` says of that; yours, what `age-keygen` says.\n\
          creation_rules:\n",
     );
     for whole in systems.iter().filter(|whole| !whole.secrets().is_empty()) {

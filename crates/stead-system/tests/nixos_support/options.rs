@@ -247,7 +247,9 @@ fn is_known(path: &[String]) -> bool {
             ["hideMounts", "directories", "files"].contains(name)
         }
         // Assertions are hidden from manuals.
-        ["disko", "devices", .., "type"] | ["assertions", ..] => true,
+        ["disko", "devices", .., "type"]
+        | ["assertions", ..]
+        | ["home-manager", "extraSpecialArgs", ..] => true,
         _ => false,
     }
 }

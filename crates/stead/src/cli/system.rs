@@ -72,6 +72,9 @@ pub struct Install {
     pub name: String,
     /// Where to: USER@ADDRESS, reached by ssh
     pub target: String,
+    /// The folder where you keep its flake, with what you changed in it and its secrets
+    #[arg(long, value_name = "FOLDER")]
+    pub flake: Option<PathBuf>,
     /// The port of its ssh
     #[arg(short, long, value_name = "PORT")]
     pub port: Option<u16>,

@@ -84,6 +84,32 @@ fn each_stage_is_shown_and_a_failure_says_which_and_what_to_do() {
 }
 
 #[test]
+fn a_system_without_its_secrets_is_not_begun_with() {
+    let world = world();
+    let file = format!(
+        "{FILE}\n[systems.dev.alerts]\nntfy = \"https://ntfy.example.org/x\"\ntoken = \"ntfy\"\n"
+    );
+    std::fs::write(world.home().join("stead.toml"), file).unwrap();
+    let install = |more: &[&str]| {
+        let mut command = world.stead_command();
+        command.args(["system", "install", "dev", "root@box.example.org", "--yes"]).args(more);
+        command.env("STEAD_NIXOS_ANYWHERE", "/bin/true");
+        common::said(&command.output().unwrap())
+    };
+    let said = install(&[]);
+    assert_eq!(said.status, 2, "{said:?}");
+    assert!(said.err.contains("dev reads ntfy, and there is no secrets/box.yaml"), "{said:?}");
+    assert!(said.err.contains("--flake flake --extra-files FOLDER"), "{said:?}");
+    // In a flake that is kept they are there, and it goes on to the machine.
+    let flake = world.home().join("kept");
+    std::fs::create_dir_all(flake.join("secrets")).unwrap();
+    std::fs::write(flake.join("secrets/box.yaml"), "ntfy: x\n").unwrap();
+    let said = install(&["--flake", flake.to_str().unwrap()]);
+    assert!(said.err.contains("failed while connecting"), "{said:?}");
+    assert!(flake.join("flake.nix").is_file());
+}
+
+#[test]
 fn nobody_is_asked_where_nobody_could_answer() {
     let world = world();
     let said = world.stead(&["system", "install", "dev", "root@box.example.org"]);

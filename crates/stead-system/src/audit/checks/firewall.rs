@@ -174,7 +174,8 @@ fn trusted(whole: &Whole, evidence: &Evidence) -> Judgement {
 
 /// By the rules, for everybody; and by an attempt, as nobody. Nothing that answers proves no more than that nothing was there.
 fn metadata(whole: &Whole, evidence: &Evidence) -> Judgement {
-    if evidence.metadata == Ok(Reached::Yes) {
+    let connected = evidence.metadata == Ok(Reached::Yes);
+    if connected && evidence.ruleset.is_err() {
         return Ok(Judged::Fail(CONNECTED.into(), Fix::Switch));
     }
     let rules = evidence.ruleset.as_ref()?;
@@ -211,18 +212,21 @@ fn metadata(whole: &Whole, evidence: &Evidence) -> Judgement {
             Fate::Stopped => {}
         }
     }
+    if connected {
+        wrong.push(CONNECTED.into());
+    }
     if let (Some(name), true) = (unclear.first(), wrong.is_empty()) {
         return Err(Silent::Unknown(format!(
             "whether {name} reaches the metadata address cannot be told from the rules"
         )));
     }
-    if !wrong.is_empty() {
-        return unless(&wrong, "", || Fix::Switch);
+    match &evidence.metadata {
+        Ok(Reached::No(why)) => {
+            unless(&wrong, format!("the rules stop it; as nobody: {why}"), || Fix::Switch)
+        }
+        Err(why) if wrong.is_empty() => Err(Silent::Unknown(why.clone())),
+        _ => unless(&wrong, "", || Fix::Switch),
     }
-    Ok(match evidence.metadata.as_ref()? {
-        Reached::No(why) => Judged::Pass(format!("the rules stop it; as nobody: {why}")),
-        Reached::Yes => Judged::Fail(CONNECTED.into(), Fix::Switch),
-    })
 }
 
 fn shown(listener: &Listener) -> String {

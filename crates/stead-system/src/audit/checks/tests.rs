@@ -158,6 +158,8 @@ fn the_metadata_address_passes_by_rules_and_by_an_attempt() {
         e.ruleset = Err("blind".into());
     });
     assert_eq!(found.verdict, Verdict::Fail, "{}", found.evidence);
+    let found = judged("firewall.metadata", |e| e.metadata = Ok(Reached::Yes));
+    assert_eq!(found.evidence, "user nobody was connected with 169.254.169.254");
     let found = judged("firewall.metadata", |e| e.metadata = Err("blind".into()));
     assert_eq!((found.verdict, &*found.evidence), (Verdict::Unknown, "blind"));
 }

@@ -38,8 +38,9 @@ fn ollama(whole: &Whole, to: &mut Desired) {
         Arch::Aarch64 => "arm64",
     };
     let folder = "/opt/stead/ollama";
-    let address = format!("https://ollama.com/download/ollama-linux-{arch}.tgz");
-    let script = "mkdir -p \"$1\" && curl -fsSL --retry 3 -- \"$2\" | tar -xz -C \"$1\"";
+    let address = format!("https://ollama.com/download/ollama-linux-{arch}.tar.zst");
+    let script = "mkdir -p \"$1\" && curl -fsSL --retry 3 -- \"$2\" | tar --zstd -x -C \"$1\"";
+    to.package(&["zstd"]);
     to.task(
         "Ollama",
         Some(&format!("{folder}/bin/ollama")),

@@ -7,8 +7,10 @@ use crate::failure::{Failure, Outcome};
 use crate::{present, stead_file};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
+use stead_system::Whole;
 use stead_system::install::Stage;
 
 /// Lines of the end that are shown when it fails.
@@ -20,14 +22,18 @@ const FLAKE: &str = "github:nix-community/nixos-anywhere";
 pub fn run(args: &Install) -> Outcome {
     let file = stead_file::read(args.file.file.as_deref())?;
     let whole = whole(&file, &args.name)?;
-    let folder = tempfile::Builder::new().prefix("stead-install-").tempdir()?;
+    let kept = tempfile::Builder::new().prefix("stead-install-").tempdir()?;
+    let folder = args.flake.as_deref().unwrap_or(kept.path());
     let flake = render::flake(&file.declaration.name, std::slice::from_ref(&whole))?;
-    render::write(&flake, folder.path())?;
+    has_secrets(args, &whole, folder)?;
+    for path in render::write(&flake, folder)?.left {
+        eprintln!("{} is yours: it was changed since", folder.join(path).display());
+    }
     let disk = whole.system.disk.device.display().to_string();
     let goes = [format!("all that is on {disk} of {}, and its system", args.target)];
     ask::whether(args.yes, &goes, "install NixOS there?")?;
     let mut command = program()?;
-    command.arg("--flake").arg(format!("{}#{}", folder.path().display(), whole.hostname()));
+    command.arg("--flake").arg(format!("{}#{}", folder.display(), whole.hostname()));
     if let Some(port) = args.port {
         command.args(["--ssh-port", &port.to_string()]);
     }
@@ -43,6 +49,23 @@ pub fn run(args: &Install) -> Outcome {
     command.args(["--target-host", &args.target]);
     reached(args)?;
     follow(command)
+}
+
+/// Whether the secrets that the system reads are in its flake: without them it does not build.
+fn has_secrets(args: &Install, whole: &Whole, folder: &Path) -> Result<(), Failure> {
+    let secrets = whole.secrets();
+    let path = format!("secrets/{}.yaml", whole.hostname());
+    if secrets.is_empty() || folder.join(&path).is_file() {
+        return Ok(());
+    }
+    let flake = args.flake.as_ref().map_or("flake".into(), |flake| flake.display().to_string());
+    let name = &args.name;
+    let key = if whole.system.ssh.enable { "its ssh host key" } else { "its age key" };
+    Err(Failure::misused(format!("{name} reads {}, and there is no {path}", secrets.join(", ")))
+        .help(format!(
+            "`stead system render {name} {flake}`; there `sops {path}`, for the keys that .sops.yaml asks for; then add \
+             `--flake {flake} --extra-files FOLDER`, where FOLDER has {key}"
+        )))
 }
 
 /// Whether the target lets us in, where nobody could answer a question: nixos-anywhere would try for ever.

@@ -4,7 +4,7 @@ use super::super::{print, print_json};
 use super::{all, claude_home, rendered, whole};
 use crate::cli::{Render, To};
 use crate::failure::{Failure, Outcome};
-use crate::stead_file;
+use crate::stead_file::{self, SteadFile};
 use ::stead_file::declared::Os;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,6 +33,9 @@ pub fn run(args: &Render) -> Outcome {
     let (on_nixos, on_debian): (Vec<Whole>, Vec<Whole>) =
         wholes.into_iter().partition(|whole| to(whole) == Os::Nixos);
     let mut tree = Tree::new();
+    for remark in on_nixos.iter().filter_map(|whole| elsewhere(&file, whole)) {
+        eprintln!("{remark}");
+    }
     if !on_nixos.is_empty() {
         tree.extend(flake(&file.declaration.name, &on_nixos)?);
     }
@@ -57,6 +60,20 @@ pub fn run(args: &Render) -> Outcome {
         print(format!("{} is as declared\n", folder.display()).as_bytes())?;
     }
     Ok(0)
+}
+
+/// Why a hypervisor's flake has none of the file's virtual machines.
+fn elsewhere(file: &SteadFile, hypervisor: &Whole) -> Option<String> {
+    let machines = file.declaration.machines.iter().filter(|(_, it)| it.engine == "qemu");
+    let names: Vec<&str> = machines.map(|(name, _)| name.as_str()).collect();
+    (hypervisor.has("hypervisor") && !names.is_empty()).then(|| {
+        format!(
+            "{}: {} are not among its `microvm.vms`: Stead's own engine runs them, wherever `stead apply` is run, and \
+             microvm.nix would run them a second time; what it is to run goes into a module that `nixos.modules` names",
+            hypervisor.hostname(),
+            names.join(", ")
+        )
+    })
 }
 
 /// The flake of these systems.

@@ -1,4 +1,5 @@
-# Role hypervisor: QEMU and microvm.nix. Machines hang on a bridge of their own, reach the world, and not each other.
+# Role hypervisor: QEMU and microvm.nix. Machines hang on a bridge of their own, reach the world, and not each other. Which there
+# are is said in a module of one's own, by `microvm.vms.NAME`, with interfaces of type `tap` whose ids begin with `vm-`.
 { inputs, pkgs, ... }:
 
 {
@@ -28,6 +29,7 @@
         ConfigureWithoutCarrier = true;
         DHCPServer = true;
       };
+      dhcpServerConfig.DNS = "10.100.0.1";
     };
     # What microvm.nix calls the interfaces of its machines.
     networks."21-machines" = {
@@ -49,11 +51,21 @@
     "interface-name:vm-*"
   ];
 
+  # Names come from the host: the servers that it asks itself may be on a network that is private.
+  services.resolved.enable = true;
+  environment.etc."systemd/resolved.conf.d/machines.conf".text = ''
+    [Resolve]
+    DNSStubListenerExtra=10.100.0.1
+  '';
+
   # Of the host they reach what gives them an address and names.
-  networking.firewall.interfaces.machines.allowedUDPPorts = [
-    53
-    67
-  ];
+  networking.firewall.interfaces.machines = {
+    allowedTCPPorts = [ 53 ];
+    allowedUDPPorts = [
+      53
+      67
+    ];
+  };
 
   # They reach the world, no network that is private, and nobody reaches them but the host.
   networking.nftables.tables.machines = {

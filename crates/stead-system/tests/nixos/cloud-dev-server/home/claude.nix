@@ -8,6 +8,9 @@ let
     "agents"
     "commands"
     "hooks"
+    "keybindings.json"
+    "output-styles"
+    "rules"
     "settings.json"
     "skills"
   ];
