@@ -44,7 +44,7 @@ fn begin(
     stream.set_read_timeout(limit).tried(|| "the machine's agent")?;
     // Whoever waits for the line sees its end when it reads.
     let written = write_line(&mut stream, request);
-    let answer = read_line(&mut stream).map_err(|e| written.err().unwrap_or(e))?;
+    let answer = read_line(&stream).map_err(|e| written.err().unwrap_or(e))?;
     stream.set_read_timeout(None).tried(|| "the machine's agent")?;
     Ok((stream, answer))
 }

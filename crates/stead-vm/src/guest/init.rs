@@ -6,7 +6,7 @@ use crate::guest::config::{Config, Guest, ShareKind};
 use crate::guest::kernel::Needed;
 use crate::guest::port::Port;
 use crate::guest::{
-    CONFIG, ENCLOSED, FIRST, PROGRAMS, SELF, clock, full, identity, kernel, net, place, root, say,
+    CONFIG, ENCLOSED, PROGRAMS, clock, full, identity, kernel, light, net, place, root, say,
     shares, shell,
 };
 use rustix::fd::AsFd;
@@ -26,7 +26,7 @@ pub fn run() -> ! {
 fn boot() -> Result<Infallible> {
     kernel::first()?;
     let arrivals = Arrivals::listen()?;
-    kernel::load_modules(Needed::Always)?;
+    kernel::load_first_modules()?;
     let config = match enclosed()? {
         Some(config) => config,
         None => Port::open(&arrivals)?.config()?,
@@ -58,23 +58,24 @@ fn boot() -> Result<Infallible> {
     net::put(config.net.as_ref(), &arrivals)?;
     root::enter(new.as_fd())?;
     drop((new, arrivals));
-    let mut next = match config.guest {
+    match config.guest {
         Guest::Light => {
             kernel::rest()?;
-            let mut next = Command::new(SELF);
-            next.arg(FIRST);
-            next
+            // Without executing it again, which takes an emulated processor as long as all of the network.
+            drop(config);
+            let _ = light::run();
+            Err(VmError::refused("the first process has ended"))
         }
         Guest::Full => {
             full::put_unit()?;
             if config.shell {
                 shell::put_getty()?;
             }
-            Command::new("/sbin/init")
+            let init = "/sbin/init";
+            Err(Command::new(init).env_clear().exec())
+                .tried(|| format!("starting {init} in the machine"))
         }
-    };
-    let program = next.get_program().to_owned();
-    Err(next.env_clear().exec()).tried(|| format!("starting {} in the machine", program.display()))
+    }
 }
 
 /// What the machine is, if that came with the first root.

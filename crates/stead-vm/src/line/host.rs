@@ -20,6 +20,11 @@ const QUESTIONS: usize = 8;
 pub trait Keeper {
     /// What the guest is to be. Asked whenever a guest boots.
     fn config(&mut self) -> Config;
+    /// Whether the guest is only starting: it says itself when it is there. What it is told before waits for it, and an
+    /// emulated processor takes long to read it all.
+    fn boots(&self) -> bool {
+        false
+    }
     /// The agent takes requests; clients are let through from now on.
     fn ready(&mut self) {}
     /// The agent is not there any more: the guest has begun anew, or its agent has.
@@ -34,8 +39,10 @@ pub trait Keeper {
 pub fn relay(port: &UnixStream, listener: &UnixListener, keeper: &mut dyn Keeper) -> Result<()> {
     port.set_nonblocking(true).tried(|| "the machine's line")?;
     listener.set_nonblocking(true).tried(|| "the socket of the machine's agent")?;
-    let mut relay = Relay { mux: Mux::host(epoch()?), asked: Vec::new(), ready: false, keeper };
-    let mut patience = GREET_AGAIN;
+    let boots = keeper.boots();
+    let mux = if boots { Mux::silent_host(epoch()?) } else { Mux::host(epoch()?) };
+    let mut relay = Relay { mux, asked: Vec::new(), ready: false, keeper };
+    let mut patience = if boots { GREET_AGAIN_MOST } else { GREET_AGAIN };
     loop {
         let limit = (!relay.ready).then_some(patience);
         let listens = relay.ready && relay.mux.has_room();
