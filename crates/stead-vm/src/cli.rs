@@ -30,6 +30,7 @@ pub fn main() -> ExitCode {
             [spec] => keep::run(Path::new(spec)),
             _ => misused("stead-vm: keep needs the file that describes a machine\n"),
         },
+        Some(guest::FIRST) if rest.is_empty() => guest::light::run(),
         Some(guest::AGENT) if rest.is_empty() => guest::agent::run(),
         Some("help" | "--help" | "-h") => {
             print!("{USAGE}");

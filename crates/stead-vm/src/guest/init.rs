@@ -6,7 +6,7 @@ use crate::guest::config::{Config, Guest, ShareKind};
 use crate::guest::kernel::Needed;
 use crate::guest::port::Port;
 use crate::guest::{
-    CONFIG, ENCLOSED, PROGRAMS, clock, full, identity, kernel, light, net, place, root, say,
+    CONFIG, ENCLOSED, FIRST, PROGRAMS, SELF, clock, full, identity, kernel, net, place, root, say,
     shares, shell,
 };
 use rustix::fd::AsFd;
@@ -58,24 +58,23 @@ fn boot() -> Result<Infallible> {
     net::put(config.net.as_ref(), &arrivals)?;
     root::enter(new.as_fd())?;
     drop((new, arrivals));
-    match config.guest {
+    let mut next = match config.guest {
         Guest::Light => {
             kernel::rest()?;
-            // Without executing it again, which takes an emulated processor as long as all of the network.
-            drop(config);
-            let _ = light::run();
-            Err(VmError::refused("the first process has ended"))
+            let mut next = Command::new(SELF);
+            next.arg(FIRST);
+            next
         }
         Guest::Full => {
             full::put_unit()?;
             if config.shell {
                 shell::put_getty()?;
             }
-            let init = "/sbin/init";
-            Err(Command::new(init).env_clear().exec())
-                .tried(|| format!("starting {init} in the machine"))
+            Command::new("/sbin/init")
         }
-    }
+    };
+    let program = next.get_program().to_owned();
+    Err(next.env_clear().exec()).tried(|| format!("starting {} in the machine", program.display()))
 }
 
 /// What the machine is, if that came with the first root.

@@ -25,6 +25,8 @@ mod sessions;
 mod shares;
 mod shell;
 
+/// How this program is called as the first process of a light guest.
+pub const FIRST: &str = "first-process";
 /// How it is called as the agent.
 pub const AGENT: &str = "agent";
 
