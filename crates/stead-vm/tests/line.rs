@@ -63,6 +63,19 @@ impl Host {
     }
 }
 
+/// A keeper whose guest is only starting.
+struct Boots;
+
+impl Keeper for Boots {
+    fn config(&mut self) -> Config {
+        Config { hostname: "told".into(), ..Config::default() }
+    }
+
+    fn boots(&self) -> bool {
+        true
+    }
+}
+
 /// A guest's end, whose channels give back what they get. Ends with the stream.
 fn echoing(port: UnixStream) -> JoinHandle<()> {
     port.set_nonblocking(true).expect("a stream");
@@ -322,4 +335,36 @@ proptest! {
         echoing(guest);
         prop_assert_eq!(there_and_back(host.client(), b"whole".to_vec()), b"whole");
     }
+}
+
+#[test]
+fn a_guest_that_starts_finds_one_greeting_and_not_all_that_were_said_before() {
+    let host = Host::new();
+    let (mut port, other) = UnixStream::pair().expect("a stream");
+    let listener = host.listener.try_clone().expect("a descriptor");
+    let relay = std::thread::spawn(move || relay(&other, &listener, &mut Boots));
+    let mut said = Vec::new();
+    Greeting::Again.write(&mut said);
+    port.write_all(&said).expect("it is taken");
+    let mut greeting = vec![0; PADDING + GREETING];
+    port.read_exact(&mut greeting).expect("a greeting");
+    let Some(Greeting::Begin(epoch)) =
+        greeting.last_chunk().and_then(|bytes| Greeting::read(*bytes))
+    else {
+        panic!("another greeting")
+    };
+    // Were it one of before, it would be of an epoch that is over, and nobody would answer this.
+    said.clear();
+    Greeting::Begun(epoch).write(&mut said);
+    let question = b"{\"ask\":\"config\"}\n";
+    Header { channel: 1, kind: Kind::Open, length: 0 }.write(tag(epoch), &mut said);
+    Header { channel: 1, kind: Kind::Data, length: question.len() }.write(tag(epoch), &mut said);
+    said.extend_from_slice(question);
+    port.write_all(&said).expect("it is taken");
+    let mut answer = [0; HEADER];
+    port.read_exact(&mut answer).expect("an answer");
+    let header = Header::read(answer, tag(epoch)).expect("a frame of this epoch");
+    assert_eq!((header.channel, header.kind), (1, Kind::Data));
+    port.shutdown(Shutdown::Both).expect("an end");
+    relay.join().expect("it ends").expect("in order");
 }

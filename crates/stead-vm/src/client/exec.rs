@@ -53,7 +53,7 @@ pub fn exec(socket: &Path, command: Exec) -> Result<u8> {
     if let Some(signal) = ended_before(&stream, &arrivals) {
         return Ok(128 + signal);
     }
-    let answer = heard(&mut stream, said)?;
+    let answer = heard(&stream, said)?;
     if let Some(why) = answer.error {
         let Some(status) = answer.status else { return Err(VmError::Refused(why)) };
         eprintln!("stead-vm: {why}");

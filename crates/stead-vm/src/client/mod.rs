@@ -31,9 +31,9 @@ impl Held {
     ///
     /// # Errors
     /// If it was not so for all the time.
-    pub fn release(mut self) -> Result<()> {
+    pub fn release(self) -> Result<()> {
         let _ = self.0.shutdown(Shutdown::Write);
-        let answer: Answer = read_line(&mut self.0)?;
+        let answer: Answer = read_line(&self.0)?;
         answer.error.map_or(Ok(()), |why| Err(VmError::Refused(why)))
     }
 }
@@ -69,8 +69,8 @@ fn begin(
     request: &Request,
     limit: Option<Duration>,
 ) -> Result<(UnixStream, Answer)> {
-    let (mut stream, said) = say(socket, request, limit)?;
-    let answer = heard(&mut stream, said)?;
+    let (stream, said) = say(socket, request, limit)?;
+    let answer = heard(&stream, said)?;
     Ok((stream, answer))
 }
 
@@ -88,7 +88,7 @@ fn say(
 }
 
 /// The answer to what was said.
-fn heard(stream: &mut UnixStream, said: Result<()>) -> Result<Answer> {
+fn heard(stream: &UnixStream, said: Result<()>) -> Result<Answer> {
     // Whoever waits for the line sees its end when it reads.
     let answer = read_line(stream).map_err(|e| said.err().unwrap_or(e))?;
     stream.set_read_timeout(None).tried(|| "the machine's agent")?;

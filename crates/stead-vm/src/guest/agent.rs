@@ -69,7 +69,7 @@ fn serve() -> Result<std::convert::Infallible> {
 }
 
 fn answer(mut stream: UnixStream, machine: &'static Machine) {
-    let request: Request = match read_line(&mut stream) {
+    let request: Request = match read_line(&stream) {
         Ok(request) => request,
         Err(e) => {
             let _ = write_line(&mut stream, &Answer::from(Err(e)));

@@ -26,7 +26,7 @@ pub fn run() -> ! {
 fn boot() -> Result<Infallible> {
     kernel::first()?;
     let arrivals = Arrivals::listen()?;
-    kernel::load_modules(Needed::Always)?;
+    kernel::load_first_modules()?;
     let config = match enclosed()? {
         Some(config) => config,
         None => Port::open(&arrivals)?.config()?,

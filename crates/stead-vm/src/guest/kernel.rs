@@ -74,6 +74,10 @@ pub fn rest() -> Result<()> {
 pub enum Needed {
     /// By every machine.
     Always,
+    /// Where devices are on PCI.
+    Pci,
+    /// Where they are not.
+    Mmio,
     /// Where the root is one in memory.
     Overlay,
     /// For shares by a process beside QEMU.
@@ -87,6 +91,8 @@ impl Needed {
     fn of(path: &str) -> Self {
         let name = path.rsplit('/').next().unwrap_or(path).split('.').next().unwrap_or_default();
         match name {
+            "virtio_pci" | "virtio_pci_modern_dev" | "virtio_pci_legacy_dev" => Needed::Pci,
+            "virtio_mmio" => Needed::Mmio,
             "overlay" => Needed::Overlay,
             "fuse" | "virtiofs" => Needed::Virtiofs,
             "9pnet" | "9pnet_virtio" | "netfs" | "fscache" | "9p" => Needed::NineP,
@@ -95,11 +101,21 @@ impl Needed {
     }
 }
 
+/// Loads what every machine needs, and its devices are reached by.
+pub fn load_first_modules() -> Result<()> {
+    let pci = std::fs::read_dir("/sys/bus/pci/devices").is_ok_and(|mut all| all.next().is_some());
+    load(&[Needed::Always, if pci { Needed::Pci } else { Needed::Mmio }])
+}
+
 /// Loads those of the modules that were packed which are needed for this.
 pub fn load_modules(needed: Needed) -> Result<()> {
+    load(&[needed])
+}
+
+fn load(needed: &[Needed]) -> Result<()> {
     let Ok(list) = std::fs::read_to_string(MODULES) else { return Ok(()) };
     let paths = list.lines().map(str::trim).filter(|line| !line.is_empty());
-    for path in paths.filter(|path| Needed::of(path) == needed) {
+    for path in paths.filter(|path| needed.contains(&Needed::of(path))) {
         let file = File::open(path).tried(|| path)?;
         let compressed = [".xz", ".zst", ".gz"].iter().any(|end| path.ends_with(end));
         // MODULE_INIT_COMPRESSED_FILE
@@ -123,5 +139,7 @@ mod tests {
         assert_eq!(Needed::of("/lib/modules/virtiofs.ko.xz"), Needed::Virtiofs);
         assert_eq!(Needed::of("/lib/modules/overlay.ko"), Needed::Overlay);
         assert_eq!(Needed::of("/lib/modules/virtio_blk.ko"), Needed::Always);
+        assert_eq!(Needed::of("/lib/modules/virtio_pci_modern_dev.ko"), Needed::Pci);
+        assert_eq!(Needed::of("/lib/modules/virtio_mmio.ko.zst"), Needed::Mmio);
     }
 }

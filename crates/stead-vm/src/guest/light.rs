@@ -33,9 +33,9 @@ pub fn run() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let mut kept = vec![Kept::start("the agent", Box::new(agent))];
     // Nobody waits for the machine because of these.
     std::thread::spawn(keys::make);
-    let mut kept = vec![Kept::start("the agent", Box::new(agent))];
     if let Some(config) = config().filter(|config| config.shell) {
         kept.push(Kept::start("the shell", Box::new(move || shell::command(&config))));
     }

@@ -72,6 +72,7 @@ impl Port {
     /// What the keeper says that this machine is.
     pub fn config(&mut self) -> Result<Config> {
         let mut asked: Option<UnixStream> = None;
+        let mut seen = vec![0; crate::line::spoken::LONGEST_LINE + 1];
         loop {
             for happened in self.turn()?.happened {
                 if matches!(happened, Happened::Begun) {
@@ -82,10 +83,9 @@ impl Port {
             }
             // The whole answer fits into the socket: it is read once its end is there.
             if let Some(own) = &asked {
-                let mut seen = vec![0; crate::line::spoken::LONGEST_LINE + 1];
                 let peeked = rustix::net::recv(own, &mut seen[..], rustix::net::RecvFlags::PEEK);
                 if peeked.is_ok_and(|(n, _)| seen[..n].contains(&b'\n')) {
-                    return read_line(&mut &*own);
+                    return read_line(own);
                 }
             }
         }

@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_secs(5);
 /// How long writing everything to the disks may take.
 const SETTLE: Duration = Duration::from_secs(20);
 
-/// Carries the line until QEMU ends. `there` is told whenever the agent takes requests.
+/// Carries the line until QEMU ends. `boots`: the guest is only starting. `there` is told whenever the agent takes requests.
 ///
 /// # Errors
 /// If there is no thread for it.
@@ -26,10 +26,11 @@ pub fn carry(
     line: UnixStream,
     door: UnixListener,
     config: Option<Config>,
+    boots: bool,
     there: impl Fn() + Send + 'static,
 ) -> std::io::Result<()> {
     thread("line", move || {
-        let mut keeper = Ours { config: config.unwrap_or_default(), there };
+        let mut keeper = Ours { config: config.unwrap_or_default(), boots, there };
         if let Err(e) = relay(&line, &door, &mut keeper) {
             eprintln!("stead-vm: {e}");
         }
@@ -38,12 +39,17 @@ pub fn carry(
 
 struct Ours<F> {
     config: Config,
+    boots: bool,
     there: F,
 }
 
 impl<F: Fn()> Keeper for Ours<F> {
     fn config(&mut self) -> Config {
         fresh(self.config.clone())
+    }
+
+    fn boots(&self) -> bool {
+        self.boots
     }
 
     fn ready(&mut self) {

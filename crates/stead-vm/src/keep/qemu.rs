@@ -198,7 +198,7 @@ impl<'a> Keeper<'a> {
             })?;
         }
         let there = give.clone();
-        agent::carry(line, agent_door, vm.config.clone(), move || {
+        agent::carry(line, agent_door, vm.config.clone(), vm.resume.is_none(), move || {
             let _ = there.send(Happened::Agent);
         })?;
         let events = give;

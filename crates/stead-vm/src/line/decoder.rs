@@ -18,6 +18,20 @@ pub enum Found {
     },
 }
 
+/// Where the mark of a greeting is. It stands after thousands of zeroes, so what is looked for is the byte that follows its
+/// own zero.
+fn mark(bytes: &[u8]) -> Option<usize> {
+    let mut from = 1;
+    while let Some(at) = bytes.get(from..)?.iter().position(|byte| *byte == MARK[1]) {
+        let begins = from + at - 1;
+        if bytes[begins..].starts_with(&MARK) {
+            return Some(begins);
+        }
+        from += at + 1;
+    }
+    None
+}
+
 /// Reads a stream of bytes. Holds no more than one frame and what was fed last.
 #[derive(Default)]
 pub struct Decoder {
@@ -64,7 +78,7 @@ impl Decoder {
     fn greeting(&mut self) -> Option<Found> {
         loop {
             let rest = &self.bytes[self.at..];
-            let Some(skip) = rest.windows(MARK.len()).position(|bytes| bytes == MARK) else {
+            let Some(skip) = mark(rest) else {
                 // The mark may have begun.
                 self.at = self.bytes.len() - rest.len().min(MARK.len() - 1);
                 return None;

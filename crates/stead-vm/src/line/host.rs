@@ -8,7 +8,7 @@ use rustix::fd::AsFd;
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// After how long without an answer the guest is greeted again, at first; then twice as long each time.
 const GREET_AGAIN: Duration = Duration::from_millis(500);
@@ -20,6 +20,11 @@ const QUESTIONS: usize = 8;
 pub trait Keeper {
     /// What the guest is to be. Asked whenever a guest boots.
     fn config(&mut self) -> Config;
+    /// Whether the guest is only starting: it says itself when it is there. What it is told before waits for it, and an
+    /// emulated processor takes long to read it all.
+    fn boots(&self) -> bool {
+        false
+    }
     /// The agent takes requests; clients are let through from now on.
     fn ready(&mut self) {}
     /// The agent is not there any more: the guest has begun anew, or its agent has.
@@ -34,10 +39,13 @@ pub trait Keeper {
 pub fn relay(port: &UnixStream, listener: &UnixListener, keeper: &mut dyn Keeper) -> Result<()> {
     port.set_nonblocking(true).tried(|| "the machine's line")?;
     listener.set_nonblocking(true).tried(|| "the socket of the machine's agent")?;
-    let mut relay = Relay { mux: Mux::host(epoch()?), asked: Vec::new(), ready: false, keeper };
-    let mut patience = GREET_AGAIN;
+    let boots = keeper.boots();
+    let mux = if boots { Mux::silent_host(epoch()?) } else { Mux::host(epoch()?) };
+    let mut relay = Relay { mux, asked: Vec::new(), ready: false, keeper };
+    let mut patience = if boots { GREET_AGAIN_MOST } else { GREET_AGAIN };
+    let mut since = Instant::now();
     loop {
-        let limit = (!relay.ready).then_some(patience);
+        let limit = (!relay.ready).then(|| patience.saturating_sub(since.elapsed()));
         let listens = relay.ready && relay.mux.has_room();
         let turn = {
             let mut beside: Vec<_> = relay.asked.iter().map(|asked| asked.from.as_fd()).collect();
@@ -53,7 +61,6 @@ pub fn relay(port: &UnixStream, listener: &UnixListener, keeper: &mut dyn Keeper
             }
             return Ok(());
         }
-        let quiet = turn.happened.is_empty() && !turn.ready.contains(&true);
         let mut ready = turn.ready;
         if listens && ready.pop() == Some(true) {
             relay.accept(listener)?;
@@ -61,11 +68,11 @@ pub fn relay(port: &UnixStream, listener: &UnixListener, keeper: &mut dyn Keeper
         relay.answer(&ready);
         for happened in turn.happened {
             relay.take(happened)?;
-            patience = GREET_AGAIN;
+            (patience, since) = (GREET_AGAIN, Instant::now());
         }
-        if quiet && !relay.ready {
+        if !relay.ready && since.elapsed() >= patience {
             relay.mux.ask_again();
-            patience = (patience * 2).min(GREET_AGAIN_MOST);
+            (patience, since) = ((patience * 2).min(GREET_AGAIN_MOST), Instant::now());
         }
     }
 }

@@ -76,6 +76,13 @@ impl Mux {
         mux
     }
 
+    /// The host's end, which says nothing before the guest does.
+    pub fn silent_host(epoch: u64) -> Self {
+        let mut mux = Self::new(End::Host);
+        mux.epoch = epoch;
+        mux
+    }
+
     /// The guest's end.
     pub fn guest() -> Self {
         let mut mux = Self::new(End::Guest);

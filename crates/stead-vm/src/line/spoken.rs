@@ -2,9 +2,12 @@
 
 use crate::failure::{Result, Tried, VmError};
 use crate::guest::config::Config;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::io::{Read, Write};
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 /// Bytes that a line may have.
@@ -118,31 +121,43 @@ pub fn line(what: &impl Serialize) -> Result<Vec<u8>> {
 }
 
 /// Reads one line, and not a byte more: what follows belongs to somebody else.
-pub fn read_line<T: DeserializeOwned>(from: &mut impl Read) -> Result<T> {
+pub fn read_line<T: DeserializeOwned>(from: &UnixStream) -> Result<T> {
+    let tried = || "reading from the machine's line";
     let mut line = Vec::new();
+    let mut piece = [0; 4096];
     loop {
-        let mut byte = [0];
-        match from.read(&mut byte) {
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
-            read => {
-                if read.tried(|| "reading from the machine's line")? == 0 {
-                    return Err(VmError::refused(
-                        "the machine's line broke before it answered; is the machine running?",
-                    ));
-                }
-            }
+        // Looked at first, since only the line is to be taken: in a guest a call for each byte takes longer than a command.
+        let seen = again(|| recv(from, &mut piece[..], RecvFlags::PEEK)).tried(tried)?;
+        if seen == 0 {
+            return Err(VmError::refused(
+                "the machine's line broke before it answered; is the machine running?",
+            ));
         }
-        match byte {
-            [b'\n'] => break,
-            _ if line.len() >= LONGEST_LINE => {
-                return Err(VmError::refused(
-                    "a line that is too long came over the machine's line",
-                ));
-            }
-            [byte] => line.push(byte),
+        let end = piece[..seen].iter().position(|byte| *byte == b'\n');
+        let own = end.map_or(seen, |end| end + 1);
+        let taken = again(|| recv(from, &mut piece[..own], RecvFlags::empty())).tried(tried)?;
+        line.extend_from_slice(&piece[..taken]);
+        if line.last() == Some(&b'\n') {
+            line.pop();
+            break;
+        }
+        if line.len() >= LONGEST_LINE {
+            return Err(VmError::refused("a line that is too long came over the machine's line"));
         }
     }
     serde_json::from_slice(&line).map_err(|e| {
         VmError::refused(format!("what came over the machine's line is not understood: {e}"))
     })
+}
+
+/// How many bytes a call gave, which is made again while signals interrupt it.
+fn again(
+    mut call: impl FnMut() -> rustix::io::Result<(usize, usize)>,
+) -> rustix::io::Result<usize> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            done => return done.map(|(_, count)| count),
+        }
+    }
 }

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// Folders that the init mounts something on.
 const FOLDERS: [&str; 6] = ["dev", "proc", "sys", "run", "lib", "lib/modules"];
 /// Another one for another way to pack the same.
-const FORM: &[u8] = b"3";
+const FORM: &[u8] = b"4";
 /// Its length is a multiple of this. QEMU puts it at the end of a microvm's memory, at the beginning of a page, where the
 /// firmware has put the ACPI tables before: in the last page, which is left alone only by a first root of whole pages. Without
 /// its tables such a machine finds none of its devices.
@@ -80,7 +80,7 @@ fn write<W: io::Write>(to: W, base: &Base, vm: &[u8], hold: &[u8]) -> io::Result
     let mut list = String::new();
     for module in order.lines() {
         let content = fs::read(modules.join(module))?;
-        archive.file(&format!("lib/modules/{module}"), lean::module(&content))?;
+        archive.file(&format!("lib/modules/{module}"), &lean::module(&content))?;
         let _ = writeln!(list, "/lib/modules/{module}");
     }
     archive.file("modules", list.as_bytes())?;

@@ -49,7 +49,7 @@ pub fn bring_all(
             let (left, say) = (&left, say.clone());
             scope.spawn(move || {
                 while let Some(whole) = left.lock().ok().and_then(|mut left| left.next()) {
-                    one(&whole, json, &say);
+                    one(&whole, &say);
                 }
             });
         }
@@ -67,7 +67,7 @@ pub fn bring_all(
 }
 
 /// Switches one, and says what it says. That nobody listens any more does not cut it short.
-fn one(whole: &Whole, json: bool, say: &Sender<(Who, Said)>) {
+fn one(whole: &Whole, say: &Sender<(Who, Said)>) {
     let tell = |said: Said| {
         let who = Who { machine: whole.machine.clone(), system: whole.name.clone() };
         let _ = say.send((who, said));
