@@ -34,7 +34,7 @@ impl Registry {
             let from = modules.join(name);
             let text = std::fs::read_to_string(from.join("package.json")).unwrap();
             let about: Value = serde_json::from_str(&text).unwrap();
-            version = about["version"].as_str().unwrap().to_owned();
+            about["version"].as_str().unwrap().clone_into(&mut version);
             let file = format!("{}-{version}.tgz", name.rsplit('/').next().unwrap());
             let archive = folder.path().join(&file);
             pack(&from, &archive, name == PACKAGE);
@@ -55,7 +55,7 @@ impl Registry {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (served, told) = (served.clone(), Arc::clone(&told));
-                std::thread::spawn(move || answer(stream, &served, &told));
+                std::thread::spawn(move || answer(&stream, &served, &told));
             }
         });
         Registry { port, version, asked, _folder: folder }
@@ -95,7 +95,7 @@ fn sha1(file: &Path) -> String {
     String::from_utf8(out.stdout).unwrap()[..40].to_owned()
 }
 
-fn answer(stream: TcpStream, served: &BTreeMap<String, PathBuf>, told: &Mutex<Vec<String>>) {
+fn answer(stream: &TcpStream, served: &BTreeMap<String, PathBuf>, told: &Mutex<Vec<String>>) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
     while let Some(Ok(first)) = lines.next() {
         // The rest of what it says of itself.
@@ -107,13 +107,11 @@ fn answer(stream: TcpStream, served: &BTreeMap<String, PathBuf>, told: &Mutex<Ve
             served.get(path).filter(|_| method == "GET").map(|path| File::open(path).unwrap());
         let long = file.as_ref().map_or(0, |file| file.metadata().unwrap().len());
         let status = if file.is_some() { "200 OK" } else { "404 Not Found" };
-        let kind =
-            if path.ends_with(".tgz") { "application/octet-stream" } else { "application/json" };
-        let head =
-            format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {long}\r\n\r\n");
-        let sent = (&stream).write_all(head.as_bytes());
-        let sent = sent
-            .and_then(|()| file.map_or(Ok(0), |mut file| std::io::copy(&mut file, &mut (&stream))));
+        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {long}\r\n\r\n");
+        let mut to = stream;
+        let sent = to.write_all(head.as_bytes());
+        let sent =
+            sent.and_then(|()| file.map_or(Ok(0), |mut file| std::io::copy(&mut file, &mut to)));
         if sent.is_err() {
             return;
         }
