@@ -49,7 +49,7 @@ pub fn exec(socket: &Path, command: Exec) -> Result<u8> {
     signals.push(libc::SIGWINCH);
     sys::block(&signals);
     let arrivals = sys::signal_fd(&signals).tried(|| "signals")?;
-    let (mut stream, said) = say(socket, &Request::Exec(command), None)?;
+    let (stream, said) = say(socket, &Request::Exec(command), None)?;
     if let Some(signal) = ended_before(&stream, &arrivals) {
         return Ok(128 + signal);
     }
