@@ -144,8 +144,11 @@ pub fn program(arguments: &[String]) -> ExitCode {
 
 /// `stead-system put`: writes and removes files in a home, with no more rights than its owner has.
 pub fn put(_arguments: &[String]) -> ExitCode {
-    match homes::put(io::stdin().lock()) {
-        Ok(()) => ExitCode::SUCCESS,
+    match homes::put(io::stdin().lock(), Path::new(".")) {
+        Ok(said) => {
+            println!("{said}");
+            ExitCode::SUCCESS
+        }
         Err(why) => {
             eprintln!("{why}");
             ExitCode::FAILURE
