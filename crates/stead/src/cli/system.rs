@@ -81,6 +81,10 @@ pub struct Install {
     /// The ssh key to log in with
     #[arg(short, long, value_name = "PATH")]
     pub identity: Option<PathBuf>,
+    /// A folder with the flake that `stead system render` wrote, whose `secrets/` go along; `system` by
+    /// default
+    #[arg(long, value_name = "FOLDER")]
+    pub flake: Option<PathBuf>,
     /// A folder whose files are put on the installed system, such as its ssh host key
     #[arg(long, value_name = "FOLDER")]
     pub extra_files: Option<PathBuf>,

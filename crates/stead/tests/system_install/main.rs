@@ -84,6 +84,40 @@ fn each_stage_is_shown_and_a_failure_says_which_and_what_to_do() {
 }
 
 #[test]
+fn secrets_come_along_from_the_flake_that_was_rendered() {
+    let world = world();
+    let bin = world.home().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let stand_in = bin.join("nixos-anywhere-stand-in");
+    program(
+        &stand_in,
+        &STAND_IN.replace("fail build\n", "cat \"${flake%#*}/secrets/box.yaml\"\nfail build\n"),
+    );
+    program(&bin.join("ssh"), SSH);
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let text = FILE.replace("hostname = \"box\"\n", "hostname = \"box\"\nsecrets = [\"token\"]\n");
+    std::fs::write(world.home().join("stead.toml"), text).unwrap();
+    let install = |more: &[&str]| {
+        let mut command = world.stead_command();
+        command.args(["system", "install", "dev", "root@box.example.org", "--yes"]).args(more);
+        command.env("STEAD_NIXOS_ANYWHERE", &stand_in).env("PATH", &path).env("STEAD_VERBOSE", "1");
+        common::said(&command.output().unwrap())
+    };
+    let said = install(&[]);
+    assert_eq!(said.status, 1, "{said:?}");
+    assert!(said.err.contains("system/secrets/box.yaml"), "{said:?}");
+    assert!(said.err.contains("sops secrets/box.yaml"), "{said:?}");
+    for (folder, more) in [("system", &[][..]), ("own", &["--flake", "own"][..])] {
+        let secrets = world.home().join(folder).join("secrets");
+        std::fs::create_dir_all(&secrets).unwrap();
+        std::fs::write(secrets.join("box.yaml"), format!("sealed in {folder}\n")).unwrap();
+        let said = install(more);
+        assert_eq!(said.status, 0, "{said:?}");
+        assert!(said.out.contains(&format!("sealed in {folder}\n")), "{said:?}");
+    }
+}
+
+#[test]
 fn nobody_is_asked_where_nobody_could_answer() {
     let world = world();
     let said = world.stead(&["system", "install", "dev", "root@box.example.org"]);

@@ -7,8 +7,10 @@ use crate::failure::{Failure, Outcome};
 use crate::{present, stead_file};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
+use stead_system::Whole;
 use stead_system::install::Stage;
 
 /// Lines of the end that are shown when it fails.
@@ -23,6 +25,7 @@ pub fn run(args: &Install) -> Outcome {
     let folder = tempfile::Builder::new().prefix("stead-install-").tempdir()?;
     let flake = render::flake(&file.declaration.name, std::slice::from_ref(&whole))?;
     render::write(&flake, folder.path())?;
+    secrets(args, &whole, folder.path())?;
     let disk = whole.system.disk.device.display().to_string();
     let goes = [format!("all that is on {disk} of {}, and its system", args.target)];
     ask::whether(args.yes, &goes, "install NixOS there?")?;
@@ -43,6 +46,24 @@ pub fn run(args: &Install) -> Outcome {
     command.args(["--target-host", &args.target]);
     reached(args)?;
     follow(command)
+}
+
+/// Brings what the flake reads and Stead does not make: secrets, encrypted, from a flake that was rendered before.
+fn secrets(args: &Install, whole: &Whole, to: &Path) -> Result<(), Failure> {
+    if whole.secrets().is_empty() {
+        return Ok(());
+    }
+    let from = args.flake.clone().unwrap_or_else(|| "system".into());
+    let name = format!("secrets/{}.yaml", whole.hostname());
+    let place = to.join(&name);
+    std::fs::create_dir_all(place.parent().unwrap_or(to))?;
+    std::fs::copy(from.join(&name), &place).map_err(|e| {
+        Failure::failed(format!("cannot read {}: {e}", from.join(&name).display())).help(format!(
+            "its system reads secrets: `stead system render {} DIR`, then `sops {name}` in DIR, then `stead system install --flake DIR ...`",
+            args.name
+        ))
+    })?;
+    Ok(())
 }
 
 /// Whether the target lets us in, where nobody could answer a question: nixos-anywhere would try for ever.

@@ -84,9 +84,14 @@ fn user_data(whole: &Whole) -> Result<Tree, Failure> {
     let fragments: Vec<String> =
         whole.system.debian.cloud_init.iter().map(|path| text(path)).collect::<Result<_, _>>()?;
     let folder = PathBuf::from(whole.hostname());
-    let data = debian::user_data_with(whole, &fragments);
+    let claude = claude_home::files(whole)?;
+    let first = debian::render_first(whole).with_claude_home(&claude);
+    let data = debian::user_data_with(&first, &fragments);
     let mut tree = Tree::from([(folder.join("user-data"), File::private(data))]);
-    let desired = debian::render(whole).with_claude_home(&claude_home::files(whole)?);
+    let desired = debian::render(whole).with_claude_home(&claude);
+    for remark in &first.remarks {
+        eprintln!("{}: {remark}", whole.machine);
+    }
     for (path, file) in desired.files {
         let within = path.strip_prefix("/").unwrap_or(&path);
         tree.insert(folder.join("root").join(within), file);
