@@ -304,7 +304,7 @@ fn a_real_debian_becomes_what_is_declared_and_stays_reachable_whatever_fails() {
 }
 
 fn cloud_init_takes_the_user_data(debian: &Debian, whole: &Whole) {
-    debian.bring("/run/user-data", debian::user_data(whole).as_bytes());
+    debian.bring("/run/user-data", debian::user_data(&debian::render(whole)).as_bytes());
     debian.ok("cloud-init schema --config-file /run/user-data");
 }
 

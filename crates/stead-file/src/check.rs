@@ -1,6 +1,7 @@
 //! What the parts of a file must agree on.
 
 mod system;
+mod units;
 mod vm;
 
 use crate::declared::{Declaration, Egress, Machine, Port};
@@ -10,6 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+pub use units::reserved_unit;
 use vm::Taken;
 
 /// The machine that is this host itself; it is there without being declared.

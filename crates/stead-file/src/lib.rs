@@ -38,6 +38,7 @@ mod text;
 pub mod words;
 
 pub use bytes::{MAX_FILE, read_bytes};
+pub use check::reserved_unit;
 pub use context::{Context, HostFacts};
 pub use declared::Declaration;
 pub use find::{FILE_NAME, find};

@@ -23,7 +23,7 @@ pub(crate) fn alloy(whole: &Whole) -> Option<String> {
         }
     }
     for ((label, value), units) in labels {
-        let units: Vec<String> = units.into_iter().map(|unit| unit.replace('.', "\\.")).collect();
+        let units: Vec<String> = units.into_iter().map(literal).collect();
         let regex = format!("({})\\.service", units.join("|"));
         rule(&mut text, UNIT, Some(&regex), label, &value.replace('$', "$$"));
     }
@@ -34,7 +34,7 @@ pub(crate) fn alloy(whole: &Whole) -> Option<String> {
     let mut all: BTreeMap<&str, String> = BTreeMap::from([("host", whole.hostname())]);
     all.extend(logs.labels.iter().map(|(label, value)| (label.as_str(), value.clone())));
     for (label, value) in all {
-        let _ = writeln!(text, "    {label} = {},", quoted(&value));
+        let _ = writeln!(text, "    {} = {},", name(label), quoted(&value));
     }
     let _ = write!(
         text,
@@ -42,6 +42,17 @@ pub(crate) fn alloy(whole: &Whole) -> Option<String> {
         quoted(loki)
     );
     Some(text)
+}
+
+/// A label's name, which has no quotes.
+fn name(label: &str) -> String {
+    label.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
+}
+
+/// A unit's name as a pattern that is nothing else.
+fn literal(unit: &str) -> String {
+    let kept = |c: &char| c.is_ascii_alphanumeric() || "-_.@+:".contains(*c);
+    unit.chars().filter(kept).collect::<String>().replace('.', "\\.").replace('+', "\\+")
 }
 
 /// A label from another, where that matches or in any case.
@@ -53,7 +64,7 @@ fn rule(text: &mut String, from: &str, regex: Option<&str>, label: &str, value: 
     let _ = write!(
         text,
         "    target_label  = {}\n    replacement   = {}\n  }}\n",
-        quoted(label),
+        quoted(&name(label)),
         quoted(value)
     );
 }

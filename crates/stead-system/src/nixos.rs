@@ -122,10 +122,6 @@ pub fn render(systems: &[Whole], options: &Options) -> Result<Tree, Error> {
     Ok(tree)
 }
 
-/// Units that are rendered besides people's own.
-const RESERVED: [&str; 6] =
-    ["alert@", "etc-nixos", "grow-root", "nixos-upgrade", "tailscale-funnel", "vllm"];
-
 fn check(systems: &[Whole]) -> Result<(), Error> {
     if systems.is_empty() {
         return Err(Error::Nothing);
@@ -147,7 +143,7 @@ fn check(systems: &[Whole]) -> Result<(), Error> {
         if let Some((what, name)) = named.find(|(_, name)| !is_name(name)) {
             return Err(Error::Name(name.into(), what));
         }
-        if let Some(name) = system.services.keys().find(|name| RESERVED.contains(&name.as_str())) {
+        if let Some(name) = system.services.keys().find(|name| stead_file::reserved_unit(name)) {
             return Err(Error::Reserved(whole.machine.clone(), name.clone()));
         }
         let attributes = system.nixos.packages.iter().chain(&system.packages);

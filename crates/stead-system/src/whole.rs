@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use stead_file::declared::{ServiceKind, Sudo, System, Transport};
+use std::net::Ipv4Addr;
+use stead_file::declared::{OverlayKind, ServiceKind, Sudo, System, Transport};
 
 /// The ports of mosh.
 const MOSH: Transport = Transport { first: 60_000, last: 61_000, udp: true };
@@ -53,16 +54,31 @@ impl Whole {
         overlay.into_iter().chain(self.system.firewall.trust.iter().map(String::as_str)).collect()
     }
 
-    /// Ports that are open to everybody, in order. Ssh is only where there is no overlay: on that, everything is open.
+    /// Whether it joins its overlay by itself, so that whoever may is sure to come in there.
+    pub fn joins(&self) -> bool {
+        self.system.overlay.kind != OverlayKind::None && self.system.overlay.key.is_some()
+    }
+
+    /// Where models of the role `llm` wait. On an overlay everything is trusted, and nobody else gets by the firewall.
+    pub fn models_at(&self) -> Ipv4Addr {
+        let filtered = !self.outside && self.system.overlay.kind != OverlayKind::None;
+        if filtered { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST }
+    }
+
+    /// The ports of ssh, and of mosh where that is.
+    pub(crate) fn ssh_ports(&self) -> impl Iterator<Item = Transport> {
+        let ssh = &self.system.ssh;
+        [Transport::tcp(ssh.port)].into_iter().chain(ssh.mosh.then_some(MOSH))
+    }
+
+    /// Ports that are open to everybody, in order. Ssh is not, where the system joins an overlay: on that, everything is
+    /// open.
     pub fn open_ports(&self) -> Vec<Transport> {
         let system = &self.system;
         let mut open: BTreeSet<Transport> = system.firewall.open.iter().copied().collect();
         open.extend(system.overlay.kind.port());
-        if system.ssh.enable && system.overlay.kind.interface().is_none() {
-            open.insert(Transport::tcp(system.ssh.port));
-            if system.ssh.mosh {
-                open.insert(MOSH);
-            }
+        if system.ssh.enable && !self.joins() {
+            open.extend(self.ssh_ports());
         }
         if self.has("reverse-proxy") {
             open.extend([Transport::tcp(80), Transport::tcp(443)]);

@@ -180,6 +180,9 @@ fn every_role_and_tool_is_rendered_and_agrees_with_itself() {
     for (name, unit) in &desired.units {
         let file = PathBuf::from(format!("/etc/systemd/system/{name}"));
         assert_eq!(desired.files.contains_key(&file), !unit.packaged, "{name}");
+        // Nobody's own service takes its place.
+        let stem = name.rsplit_once('.').unwrap().0;
+        assert!(stem == "remote" || stead_file::reserved_unit(stem), "{name}");
     }
     for rule in &desired.rules {
         if let Act::Reload(unit) | Act::Restart(unit) = &rule.act {
@@ -229,9 +232,9 @@ fn of_claude_no_credentials_and_no_histories_come_along() {
 #[test]
 fn fragments_of_ones_own_are_parts_beside_ours() {
     let whole = whole(full());
-    assert_eq!(user_data_with(&whole, &[]), user_data(&whole));
+    assert_eq!(user_data_with(&render(&whole), &[]), user_data(&render(&whole)));
     let own = strings(["#cloud-config\npackages: [x]\n", "#!/bin/sh\ntrue\n"]);
-    let parts = user_data_with(&whole, &own);
+    let parts = user_data_with(&render(&whole), &own);
     assert_eq!(parts.matches("\n--==stead-user-data==\n").count(), 3);
     assert!(parts.contains("text/x-shellscript") && parts.ends_with("--==stead-user-data==--\n"));
 }
@@ -264,7 +267,7 @@ fn user_data_is_yaml_that_says_what_is_declared() {
     system.users.get_mut("ada").unwrap().git_name = Some(hostile.into());
     let whole = whole(system);
     let desired = render(&whole);
-    let text = user_data(&whole);
+    let text = user_data(&render(&whole));
     assert!(text.starts_with("#cloud-config\n"));
     let Some(value) = yaml(&text) else {
         eprintln!("SKIPPED: there is no python3 with yaml");
@@ -292,7 +295,7 @@ fn user_data_is_yaml_that_says_what_is_declared() {
 fn user_data_is_valid_by_the_schema_of_cloud_init() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("user-data");
-    std::fs::write(&path, user_data(&whole(full()))).unwrap();
+    std::fs::write(&path, user_data(&render(&whole(full())))).unwrap();
     let mut command = Command::new("python3");
     command.args(["-m", "cloudinit.cmd.main", "schema", "--config-file"]).arg(&path);
     if let Some(modules) = std::env::var_os("STEAD_TEST_CLOUD_INIT") {
@@ -317,7 +320,7 @@ fn a_hundred_machines_are_rendered() {
     for number in 0..100 {
         whole.machine = format!("box{number}");
         assert!(render(&whole).files.len() > 20);
-        assert!(user_data(&whole).len() > 1000);
+        assert!(user_data(&render(&whole)).len() > 1000);
     }
 }
 
@@ -429,7 +432,7 @@ proptest! {
         let user = User { keys: vec![b.clone()], git_name: Some(a), ..User::default() };
         system.users.insert("ada".into(), user);
         system.packages = vec![b];
-        let text = user_data(&whole(system));
+        let text = user_data(&render(&whole(system)));
         // What was declared is deeper than any key of ours.
         let keys = text.lines().filter(|line| line.starts_with(|c: char| !c.is_whitespace()));
         for line in keys.skip(1) {
@@ -494,6 +497,42 @@ fn what_was_there_before_is_there_again_when_nothing_is_declared() {
     assert_eq!(again, apply::Summary::default(), "{said}");
     std::fs::write(etc.join("hostname"), "by hand\n").unwrap();
     assert_eq!(folder.apply(&desired, false).0.changed, 1);
+    folder.apply(&Desired::default(), false);
+    assert_eq!(folder.all(), before);
+}
+
+#[test]
+fn what_is_in_the_way_is_kept_and_comes_back() {
+    let folder = Folder::new();
+    let bin = folder.0.path().join("usr/local/bin");
+    let units = folder.0.path().join("etc/systemd/system");
+    std::fs::create_dir_all(&bin).unwrap();
+    std::fs::create_dir_all(&units).unwrap();
+    // One that a link replaces, one that is no text, a link of a person's that a file replaces, and a unit under a mask.
+    std::fs::write(bin.join("uv"), [0x7f, b'E', b'L', b'F', 0xff]).unwrap();
+    std::fs::write(folder.0.path().join("etc/timezone"), [0xfe, 0xff]).unwrap();
+    std::os::unix::fs::symlink("/elsewhere", folder.0.path().join("etc/hostname")).unwrap();
+    std::fs::write(units.join("ssh.service"), "[Service]\n").unwrap();
+    let before = folder.all();
+    let mut system = System::default();
+    system.ssh.enable = false;
+    let mut desired = render(&whole(system));
+    desired.links.insert("/usr/local/bin/uv".into(), "/opt/stead/uv/bin/uv".into());
+    let (would, _) = folder.apply(&desired, true);
+    assert_eq!(folder.all(), before);
+    let (done, said) = folder.apply(&desired, false);
+    assert_eq!((would, done.failed), (done, 0), "{said}");
+    assert!(said.contains("/uv.before-stead"), "{said}");
+    assert!(bin.join("uv").is_symlink() && units.join("ssh.service").is_symlink());
+    let (again, said) = folder.apply(&desired, false);
+    assert_eq!(again, apply::Summary::default(), "{said}");
+    // What is kept is never replaced by what is kept later.
+    std::fs::remove_file(bin.join("uv")).unwrap();
+    std::fs::write(bin.join("uv"), "by hand").unwrap();
+    let (_, said) = folder.apply(&desired, false);
+    assert!(said.contains("which is there already"), "{said}");
+    assert_eq!(std::fs::read(bin.join("uv")).unwrap(), b"by hand");
+    std::fs::remove_file(bin.join("uv")).unwrap();
     folder.apply(&Desired::default(), false);
     assert_eq!(folder.all(), before);
 }

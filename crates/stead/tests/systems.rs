@@ -233,6 +233,48 @@ fn a_system_is_written_as_files_and_what_a_person_changed_stays() {
 }
 
 #[test]
+fn user_data_has_all_of_it_and_says_what_it_has_not() {
+    let world = World::new();
+    let claude = world.home().join("claude");
+    std::fs::create_dir_all(claude.join("commands")).unwrap();
+    std::fs::write(claude.join("commands/a.md"), "say a\n").unwrap();
+    std::fs::write(claude.join("commands/picture"), [0xff, 0xfe]).unwrap();
+    std::fs::write(claude.join(".credentials.json"), "{\"secret\":1}").unwrap();
+    let link = |to: &str, name: &str| {
+        std::os::unix::fs::symlink(to, claude.join(name)).unwrap();
+    };
+    link("commands/a.md", "CLAUDE.md");
+    link("commands", "skills");
+    link(".", "commands/round");
+    link(".credentials.json", "settings.json");
+    link("/etc/passwd", "commands/b.md");
+    world.declare(
+        "[systems.dev]\nroles = [\"desktop\"]\n\
+         [systems.dev.users.ada]\nkeys = [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFm9b5kVfA0pP0Zc8W2Xe1h3G6rJq9s4tUvWxYz0aBcD\"]\n\
+         [systems.dev.overlay]\nkind = \"tailscale\"\nkey = \"ts\"\n\
+         [systems.dev.agents]\nclaude_home = \"./claude\"\n",
+    );
+    let said = world.stead(&["system", "render", "dev", "out", "--to", "debian"]);
+    assert_eq!(said.status, 0, "{said:?}");
+    let out = world.home().join("out/dev");
+    let data = std::fs::read_to_string(out.join("user-data")).unwrap();
+    for path in ["CLAUDE.md", "commands/a.md", "skills/a.md"] {
+        assert!(data.contains(&format!("/home/ada/.claude/{path}")), "{path} in {data}");
+    }
+    for left in ["settings.json", "commands/b.md", "commands/picture", "commands/round"] {
+        assert!(!data.contains(&format!(".claude/{left}")), "{left} in {data}");
+        assert!(said.err.contains(&format!("claude/{left}: left out, because")), "{said:?}");
+    }
+    assert!(!data.contains("secret") && !said.err.contains("credentials"), "{said:?}");
+    // What a person has to do besides, and why ssh is open at first.
+    assert!(said.err.contains("RDP"), "{said:?}");
+    assert!(said.err.contains("user-data has no secrets"), "{said:?}");
+    assert!(data.contains("input tcp dport 22 accept"), "{data}");
+    let later = std::fs::read_to_string(out.join("root/etc/nftables.d/stead.nft")).unwrap();
+    assert!(!later.contains("tcp dport {"), "{later}");
+}
+
+#[test]
 fn doctor_says_what_installs_nixos_elsewhere() {
     let world = World::new();
     let bin = world.home().join("bin");
@@ -309,17 +351,25 @@ cat >/etc/nixos/configuration.nix <<'END'
   networking.hostName = "old";
 }
 END
+git -C /etc/nixos init --quiet
 program() { cat >"/usr/local/bin/$1"; chmod 755 "/usr/local/bin/$1"; }
 program nixos-rebuild <<'END'
 #!/bin/sh
-[ "$2" = --flake ] && [ -f "${3%#*}/flake.nix" ] || exit 64
-echo "nixos-rebuild $1 $3" >>/said
-[ "$(cat /fails 2>/dev/null)" != "$1" ]
+[ "$1 $2" = "build --flake" ] && [ -f "${3%#*}/flake.nix" ] || exit 64
+echo "nixos-rebuild $1 $3 $(git -C /etc/nixos ls-files hosts | wc -l)" >>/said
+[ "$(cat /fails 2>/dev/null)" != build ] || exit 1
+mkdir -p /nix/store/new/bin && ln -sfn /nix/store/new result
+cat >/nix/store/new/bin/switch-to-configuration <<'NEW'
+#!/bin/sh
+echo "new $1" >>/said
+[ "$(cat /fails 2>/dev/null)" != switch ]
+NEW
+chmod 755 /nix/store/new/bin/switch-to-configuration
 END
 program systemctl <<'END'
 #!/bin/sh
 case "$1" in
-list-units) [ "$(cat /fails 2>/dev/null)" != unit ] || [ ! -e /said ] || ! grep -q 'rebuild switch' /said || echo bad.service loaded ;;
+list-units) [ "$(cat /fails 2>/dev/null)" != unit ] || [ ! -e /said ] || ! grep -q 'new switch' /said || echo bad.service loaded ;;
 stop) echo "systemctl stop $2" >>/said ;;
 *) exit 64 ;;
 esac
@@ -330,7 +380,7 @@ echo "systemd-run $3 $4" >>/said
 END
 program nix-env <<'END'
 #!/bin/sh
-echo "nix-env $3" >>/said
+echo "nix-env $3 $4" >>/said
 END
 cat >/run/current-system/bin/switch-to-configuration <<'END'
 #!/bin/sh
@@ -357,9 +407,11 @@ fn a_nixos_machine_is_switched_and_brought_back_when_that_fails() {
     assert!(said.err.contains("  services.printing.enable\n"), "{said:?}");
     assert!(!said.err.contains("networking.hostName"), "{said:?}");
     let order = [
-        "nixos-rebuild build",
+        // What the switch has put there is known to git, without which no flake sees it.
+        "nixos-rebuild build /etc/nixos#box 2",
         "systemd-run --unit=stead-back",
-        "nixos-rebuild switch",
+        "nix-env --set /nix/store/new",
+        "new switch",
         "systemctl stop stead-back.timer",
     ];
     let log = world.sh_ok("box", "cat /said");

@@ -1,7 +1,7 @@
 //! What the parts of a system must agree on, and the traps that it must not step into.
 
-use super::Source;
-use crate::declared::{Declaration, OverlayKind, Service, ServiceKind, System};
+use super::{Source, reserved_unit};
+use crate::declared::{Declaration, Metadata, OverlayKind, Service, ServiceKind, System};
 use crate::nearest::nearest;
 use crate::reader::Reader;
 use std::ops::Range;
@@ -51,6 +51,7 @@ pub(super) fn systems(source: &Source<'_>, reader: &mut Reader<'_>, declared: &D
         let spot = Place { source, system: name };
         overlay(&spot, reader, system);
         ssh(&spot, reader, system);
+        ssm(&spot, reader, system, has_own_way(declared, name));
         roles(&spot, reader, system);
         for (service_name, service) in &system.services {
             self::service(&spot, reader, system, service_name, service);
@@ -128,6 +129,23 @@ fn overlay(place: &Place<'_, '_>, reader: &mut Reader<'_>, system: &System) {
         }
         _ => {}
     }
+    if matches!(
+        overlay.kind,
+        OverlayKind::Tailscale | OverlayKind::Headscale | OverlayKind::Netbird
+    ) && overlay.key.is_none()
+        && system.ssh.enable
+    {
+        reader
+            .problem(
+                place.at(&["overlay"]),
+                "the overlay has no `key`: it is joined by hand, and ssh stays open to everybody",
+            )
+            .help("write `key = \"NAME\"`, the secret by which the system joins: ssh is then open only there")
+            .warning();
+    }
+    let mut say = |key: &str, message: &str, help: &str| {
+        reader.problem(place.at(&["overlay", key]), message).help(help);
+    };
     if overlay.kind != OverlayKind::Wireguard && !overlay.peers.is_empty() {
         say("peers", "`peers` are WireGuard's", "leave them out, or write `kind = \"wireguard\"`");
     }
@@ -148,10 +166,33 @@ fn ssh(place: &Place<'_, '_>, reader: &mut Reader<'_>, system: &System) {
         let allowed = &system.ssh.allow_users;
         !user.keys.is_empty() && (allowed.is_empty() || allowed.contains(name))
     });
-    if system.ssh.enable && !reached && !system.users.is_empty() {
+    if system.ssh.enable && !reached {
         reader
             .problem(place.at(&["ssh"]), "nobody can come in by ssh: no user who may has a key")
             .help("give a user `keys`, or write `ssh = { enable = false }`")
+            .warning();
+    }
+}
+
+/// Whether a machine has the system that Stead reaches by a way of its engine's.
+fn has_own_way(declared: &Declaration, system: &str) -> bool {
+    declared
+        .machines
+        .values()
+        .any(|machine| machine.system.as_deref() == Some(system) && machine.engine != "ssh")
+}
+
+fn ssm(place: &Place<'_, '_>, reader: &mut Reader<'_>, system: &System, own_way: bool) {
+    if system.ssm && system.firewall.metadata == Metadata::None {
+        reader
+            .problem(place.at(&["ssm"]), "`ssm` has its role from the metadata address, which `metadata = \"none\"` closes to root too")
+            .help("write `firewall = { metadata = \"root\" }`, or leave `ssm` out");
+    }
+    let overlay = system.overlay.kind != OverlayKind::None && system.overlay.key.is_some();
+    if !system.ssh.enable && !overlay && !system.ssm && !own_way && !reader.broken {
+        reader
+            .problem(place.at(&["ssh"]), "nothing leads in: there is no ssh, no overlay that is joined by a key, and no `ssm`")
+            .help("at AWS write `ssm = true`; elsewhere leave ssh on, or declare an overlay with a `key`")
             .warning();
     }
 }
@@ -208,6 +249,14 @@ fn service(
 ) {
     let remote = service.kind == ServiceKind::RemoteControl;
     let at = |key: &str| place.at(&["services", name, key]);
+    if reserved_unit(name) {
+        reader
+            .problem(
+                place.at(&["services", name]),
+                format!("service `{name}` is called as a unit of the system's own"),
+            )
+            .help(format!("call it otherwise, for example `my-{name}`"));
+    }
     if service.command.is_empty() && !remote && !reader.broken {
         reader
             .problem(at("command"), format!("service `{name}` has no command"))

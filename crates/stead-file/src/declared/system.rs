@@ -32,6 +32,8 @@ pub struct System {
     pub users: BTreeMap<String, User>,
     /// Reached by ssh.
     pub ssh: Ssh,
+    /// Reached by AWS Systems Manager.
+    pub ssm: bool,
     /// What may connect to it.
     pub firewall: Firewall,
     /// The network between a person's own devices.
@@ -83,6 +85,7 @@ impl Default for System {
             roles: Vec::new(),
             users: BTreeMap::new(),
             ssh: Ssh::default(),
+            ssm: false,
             firewall: Firewall::default(),
             overlay: Overlay::default(),
             agents: Agents::default(),

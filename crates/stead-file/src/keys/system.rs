@@ -75,6 +75,11 @@ pub(crate) static SYSTEM: Table<System> = Table {
             "\"security\"", "\"all\"",
             elsewhere ["upgrades", "auto_upgrade", "unattended_upgrades"]
             => |system, updates| system.updates = updates;
+        /// Whether the agent of AWS Systems Manager runs: a way in at AWS that opens no port. The instance's role must
+        /// allow it (`AmazonSSMManagedInstanceCore`).
+        ssm: Flag, "false", "true",
+            elsewhere ["session_manager", "systems_manager", "amazon_ssm_agent"]
+            => |system, flag| system.ssm = flag;
         /// Whether the kernel's audit log is kept.
         audit_log: Flag, "true", "false",
             elsewhere ["auditd", "audit"]
@@ -88,7 +93,7 @@ pub(crate) static SYSTEM: Table<System> = Table {
             elsewhere ["sshd", "openssh"]
             => |system| &mut system.ssh;
         /// What may connect to it.
-        firewall: FIREWALL, "only ssh, and with an overlay not even that", "{ open = [\"443\"] }",
+        firewall: FIREWALL, "only ssh, and on an overlay that is joined by a key not even that", "{ open = [\"443\"] }",
             elsewhere ["nftables", "iptables", "ports"]
             => |system| &mut system.firewall;
         /// The network between your own devices.

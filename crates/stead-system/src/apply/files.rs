@@ -74,6 +74,35 @@ fn beside(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.stead-new"))
 }
 
+/// What stands in the way of something of Stead's is kept under this name.
+fn aside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{name}.before-stead"))
+}
+
+/// Keeps what is there beside its place, whatever it is but a folder. Gives the name it has now.
+pub(super) fn set_aside(path: &Path) -> Result<PathBuf, String> {
+    let kept = aside(path);
+    if fs::symlink_metadata(&kept).is_ok() {
+        return Err(format!(
+            "{} would be kept as {}, which is there already",
+            path.display(),
+            kept.display()
+        ));
+    }
+    fs::rename(path, &kept).map_err(failed("set aside", path))?;
+    Ok(kept)
+}
+
+/// Puts back what was set aside. Whether it was there.
+pub(super) fn put_back_aside(path: &Path) -> Result<bool, String> {
+    match fs::rename(aside(path), path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(failed("put back", path)(error)),
+    }
+}
+
 /// Removes a file, if it is there.
 pub(super) fn remove(path: &Path) -> Result<(), String> {
     match fs::remove_file(path) {

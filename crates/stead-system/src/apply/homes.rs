@@ -6,7 +6,7 @@ use super::{Pass, files, people};
 use crate::{File, Tree, mcp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Permissions;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +14,10 @@ use std::path::{Component, Path, PathBuf};
 
 /// What [`put`] reads: paths are relative to the home.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Put {
+#[serde(default)]
+pub(super) struct Put {
+    /// Files of which it says what they are, before it does anything.
+    look: BTreeSet<PathBuf>,
     write: Tree,
     remove: Vec<PathBuf>,
     /// MCP servers that come and go in a file that Claude Code has for much else.
@@ -22,10 +25,14 @@ struct Put {
 }
 
 impl Put {
-    fn is_empty(&self) -> bool {
-        self.write.is_empty() && self.remove.is_empty() && self.servers.is_none()
+    /// These servers come, and those go.
+    pub(super) fn servers(come: Map<String, Value>, go: BTreeSet<String>) -> Self {
+        Put { servers: Some((come, go)), ..Put::default() }
     }
 }
+
+/// What files were.
+type Before = BTreeMap<PathBuf, Option<File>>;
 
 /// Brings files in homes.
 pub(super) fn bring(pass: &mut Pass) {
@@ -35,10 +42,10 @@ pub(super) fn bring(pass: &mut Pass) {
     let users = people::there(pass);
     let names: BTreeSet<String> =
         pass.desired.homes.keys().chain(pass.record.homes.keys()).cloned().collect();
-    let own = Path::new(mcp::FILE);
     for name in names {
-        let empty = Tree::new();
-        let wanted = pass.desired.homes.get(&name).unwrap_or(&empty);
+        let mut wanted = pass.desired.homes.get(&name).cloned().unwrap_or_default();
+        // What Claude Code has for much else is no file of Stead's: `servers` sees to what is in it.
+        wanted.remove(Path::new(mcp::FILE));
         let known = pass.record.homes.get(&name).cloned().unwrap_or_default();
         let Some(user) = users.get(&name) else {
             if !wanted.is_empty() && pass.may() {
@@ -46,103 +53,136 @@ pub(super) fn bring(pass: &mut Pass) {
             }
             continue;
         };
-        let differs = |(path, file): &(&PathBuf, &File)| {
-            path.as_path() != own && !files::same(&user.home.join(path), file)
-        };
-        let write: Tree = wanted
+        let differs = |(path, file): &(&PathBuf, &File)| !files::same(&user.home.join(path), file);
+        let mut write: Tree = wanted
             .iter()
             .filter(differs)
             .map(|(path, file)| (path.clone(), file.clone()))
             .collect();
-        let gone = |path: &&PathBuf| path.as_path() != own && !wanted.contains_key(*path);
-        let remove: Vec<PathBuf> = known.iter().filter(gone).cloned().collect();
-        let servers = wanted.get(own).map(|file| mcp::of_text(&file.text)).unwrap_or_default();
-        let names: BTreeSet<String> = servers.keys().cloned().collect();
-        let had = pass.record.servers.get(&name).cloned().unwrap_or_default();
-        let lost: BTreeSet<String> = had.difference(&names).cloned().collect();
-        let there = files::read(&user.home.join(own)).map(|file| file.text);
-        let servers = match mcp::merged(there.as_deref(), &servers, &lost) {
-            Ok(merged) => merged.map(|_| (servers, lost)),
-            Err(why) => {
-                pass.report.failed(&format!("MCP servers of {name}"), &why);
-                None
-            }
-        };
-        let put = Put { write, remove, servers };
-        if put.is_empty() {
+        // What is declared no more is again what it was.
+        let gone = known.iter().filter(|(path, _)| !wanted.contains_key(*path));
+        let (back, remove): (Vec<_>, Vec<_>) = gone.partition(|(_, before)| before.is_some());
+        let back: Tree = back
+            .into_iter()
+            .filter_map(|(path, before)| Some((path.clone(), before.clone()?)))
+            .collect();
+        let remove: Vec<PathBuf> = remove.into_iter().map(|(path, _)| path.clone()).collect();
+        let mut said: Vec<(PathBuf, &str)> =
+            write.keys().map(|path| (path.clone(), "written")).collect();
+        said.extend(back.keys().map(|path| (path.clone(), "put back as it was before")));
+        said.extend(remove.iter().map(|path| (path.clone(), "removed")));
+        if said.is_empty() {
             continue;
         }
         if pass.may() {
-            let all: BTreeSet<PathBuf> = known.iter().chain(put.write.keys()).cloned().collect();
-            pass.record.homes.insert(name.clone(), all);
-            if put.servers.is_some() {
-                let all = had.union(&names).cloned().collect();
-                pass.record.servers.insert(name.clone(), all);
-            }
-            pass.save();
-            let home: &Path = &user.home;
-            let user = User { uid: user.uid, gid: user.gid, name: &name, home };
-            // Whoever put this program here may have kept it for root.
-            let _ = std::fs::set_permissions("/proc/self/exe", Permissions::from_mode(0o755));
-            let input = serde_json::to_vec(&put).unwrap_or_default();
-            if let Err(why) =
-                pass.machine.run_as(&["/proc/self/exe", "put"], Some(&user), Some(&input))
-            {
+            let look = write.keys().filter(|path| !known.contains_key(*path)).cloned().collect();
+            write.extend(back);
+            let put = Put { write, remove, ..Put::default() };
+            if let Err(why) = bring_one(pass, &name, user, known, look, &put) {
                 pass.report.failed(&format!("home of {name}"), &why);
                 continue;
             }
-            if names.is_empty() {
-                pass.record.servers.remove(&name);
-            } else {
-                pass.record.servers.insert(name.clone(), names);
-            }
-            if wanted.is_empty() {
-                pass.record.homes.remove(&name);
-            } else {
-                pass.record.homes.insert(name.clone(), wanted.keys().cloned().collect());
-            }
         }
-        for path in put.write.keys() {
-            pass.report.changed("file", &user_path(user, path), "written");
-        }
-        for path in &put.remove {
-            pass.report.changed("file", &user_path(user, path), "removed");
-        }
-        if let Some((servers, lost)) = &put.servers {
-            let all: Vec<&str> = servers.keys().chain(lost).map(String::as_str).collect();
-            pass.report.changed("MCP servers", &all.join(", "), &format!("of {name} written"));
+        for (path, how) in said {
+            pass.report.changed("file", &user_path(user, &path), how);
         }
     }
+}
+
+/// Looks at what is about to be Stead's, writes that down, and does the rest.
+fn bring_one(
+    pass: &mut Pass,
+    name: &str,
+    user: &people::There,
+    mut own: Before,
+    look: BTreeSet<PathBuf>,
+    put: &Put,
+) -> Result<(), String> {
+    if !look.is_empty() {
+        let said = ask(pass, name, user, &Put { look, ..Put::default() })?;
+        let before: Before = serde_json::from_str(&said).map_err(|error| error.to_string())?;
+        own.extend(before);
+        pass.record.homes.insert(name.into(), own.clone());
+        pass.save();
+    }
+    ask(pass, name, user, put)?;
+    own.retain(|path, _| pass.desired.homes.get(name).is_some_and(|tree| tree.contains_key(path)));
+    if own.is_empty() {
+        pass.record.homes.remove(name);
+    } else {
+        pass.record.homes.insert(name.into(), own);
+    }
+    Ok(())
+}
+
+/// Has a process do it that has the rights of the home's owner.
+pub(super) fn ask(
+    pass: &Pass,
+    name: &str,
+    user: &people::There,
+    put: &Put,
+) -> Result<String, String> {
+    let user = User { uid: user.uid, gid: user.gid, name, home: &user.home };
+    // Whoever put this program here may have kept it for root.
+    let _ = std::fs::set_permissions("/proc/self/exe", Permissions::from_mode(0o755));
+    let input = serde_json::to_vec(put).unwrap_or_default();
+    pass.machine.run_as(&["/proc/self/exe", "put"], Some(&user), Some(&input))
 }
 
 fn user_path(user: &people::There, path: &Path) -> String {
     user.home.join(path).display().to_string()
 }
 
-/// Does what is read, in the working folder.
-pub(super) fn put(from: impl Read) -> Result<(), String> {
+/// Does what is read, in this home. Gives what was looked at, as JSON.
+pub(super) fn put(from: impl Read, home: &Path) -> Result<String, String> {
     let put: Put = serde_json::from_reader(from).map_err(|error| error.to_string())?;
-    let inside = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));
-    for (path, file) in &put.write {
-        if !inside(path) {
-            return Err(format!("{} is not inside a home", path.display()));
-        }
-        files::write(path, file)?;
+    let outside =
+        |path: &&PathBuf| !path.components().all(|part| matches!(part, Component::Normal(_)));
+    if let Some(path) = put.look.iter().chain(put.write.keys()).chain(&put.remove).find(outside) {
+        return Err(format!("{} is not inside a home", path.display()));
     }
-    for path in put.remove.iter().filter(|path| inside(path)) {
-        files::remove(path)?;
+    let mut before = Before::new();
+    for path in &put.look {
+        let is = files::read(&home.join(path));
+        let there = std::fs::symlink_metadata(home.join(path));
+        if is.is_none() && there.is_ok_and(|about| !about.is_dir()) {
+            return Err(format!(
+                "{} is no text of at most 8 MiB, and would be lost: move it away",
+                path.display()
+            ));
+        }
+        before.insert(path.clone(), is);
+    }
+    for (path, file) in &put.write {
+        files::write(&home.join(path), file)?;
+    }
+    for path in &put.remove {
+        files::remove(&home.join(path))?;
     }
     if let Some((servers, gone)) = &put.servers {
-        let path = Path::new(mcp::FILE);
-        let there = files::read(path);
-        // What is there and cannot be read is nobody's to write over.
-        if there.is_none() && path.symlink_metadata().is_ok() {
-            return Err(format!("~/{} is no file of text, and is left as it is", mcp::FILE));
-        }
-        let mode = there.as_ref().map_or(0o600, |file| file.mode);
-        if let Some(text) = mcp::merged(there.as_ref().map(|file| &*file.text), servers, gone)? {
-            files::write(path, &File { text, mode })?;
-        }
+        super::servers::put(&home.join(mcp::FILE), servers, gone)?;
     }
-    Ok(())
+    serde_json::to_string(&before).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_has_in_a_home_is_told_before_it_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("own"), "mine\n").unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("link")).unwrap();
+        let say = |look: &[&str]| {
+            let put = Put { look: look.iter().map(PathBuf::from).collect(), ..Put::default() };
+            let put = serde_json::to_vec(&put).unwrap();
+            super::put(&put[..], dir.path())
+        };
+        let said: Before = serde_json::from_str(&say(&["own", "new"]).unwrap()).unwrap();
+        assert_eq!(said[Path::new("own")].as_ref().unwrap().text, "mine\n");
+        assert_eq!(said[Path::new("new")], None);
+        assert!(say(&["link"]).unwrap_err().contains("move it away"));
+        assert!(say(&["../x"]).unwrap_err().contains("not inside a home"));
+    }
 }

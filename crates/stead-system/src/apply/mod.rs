@@ -15,6 +15,7 @@ mod record;
 mod report;
 mod rules;
 mod secrets;
+mod servers;
 mod tasks;
 mod units;
 
@@ -77,6 +78,7 @@ pub fn apply(input: &Input, options: &Options, out: &mut dyn Write) -> io::Resul
     let secrets = secrets::bring(&mut now, &input.secrets);
     let mut changed = rules::bring(&mut now, false);
     homes::bring(&mut now);
+    servers::bring(&mut now);
     tasks::bring(&mut now, false);
     changed.join(rules::bring(&mut now, true));
     units::bring(&mut now, &changed, &secrets);
@@ -163,8 +165,11 @@ pub fn program(arguments: &[String]) -> ExitCode {
 
 /// `stead-system put`: writes and removes files in a home, with no more rights than its owner has.
 pub fn put(_arguments: &[String]) -> ExitCode {
-    match homes::put(io::stdin().lock()) {
-        Ok(()) => ExitCode::SUCCESS,
+    match homes::put(io::stdin().lock(), Path::new(".")) {
+        Ok(said) => {
+            println!("{said}");
+            ExitCode::SUCCESS
+        }
         Err(why) => {
             eprintln!("{why}");
             ExitCode::FAILURE

@@ -19,8 +19,10 @@ pub(super) struct Record {
     pub files: BTreeMap<PathBuf, Option<File>>,
     /// Links, and where they led before.
     pub links: BTreeMap<PathBuf, Option<PathBuf>>,
-    /// Files in homes.
-    pub homes: BTreeMap<String, BTreeSet<PathBuf>>,
+    /// What is no text in whose place something of Stead's is: it lies beside that, as [`files::aside`] names it.
+    pub aside: BTreeSet<PathBuf>,
+    /// Files in homes, and what they were before.
+    pub homes: BTreeMap<String, BTreeMap<PathBuf, Option<File>>>,
     /// MCP servers in homes, by name.
     pub servers: BTreeMap<String, BTreeSet<String>>,
     /// Files of package sources, and their keys.

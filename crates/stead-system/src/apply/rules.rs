@@ -106,7 +106,14 @@ fn bring_group(pass: &mut Pass, rule: &Rule, group: Vec<Change>) -> Vec<Change> 
         let shown = change.path.display().to_string();
         if pass.may() {
             let at = pass.machine.at(&change.path);
-            if let Err(why) = files::put_back(&at, change.to.as_ref()) {
+            // What is no text is in no record.
+            let lost = change.to.is_some() && change.from.is_none();
+            let done = if lost && in_the_way(pass, &change.path) {
+                set_aside(pass, &change.path)
+            } else {
+                Ok(())
+            };
+            if let Err(why) = done.and_then(|()| files::put_back(&at, change.to.as_ref())) {
                 pass.report.failed(&shown, &why);
                 continue;
             }
@@ -155,15 +162,38 @@ fn tell(pass: &mut Pass, changes: &[Change]) {
     }
 }
 
-/// Why with this file nobody could come in by ssh, although it names people who may.
+/// Why with this file nobody could come in by ssh, although it names people who may, or although somebody could before.
 fn locks_out(pass: &Pass, changes: &[Change]) -> Option<String> {
     let texts = changes.iter().filter_map(|change| change.to.as_ref());
-    let allowed = texts
-        .flat_map(|file| file.text.lines())
-        .find_map(|line| line.strip_prefix("AllowUsers "))?;
+    let mut lines = texts.flat_map(|file| file.text.lines());
     let there = super::people::there(pass);
-    let nobody = !allowed.split_whitespace().any(|name| there.contains_key(name));
-    nobody.then(|| format!("nobody could come in by ssh: there is no {allowed} on this machine"))
+    let key = |name: &str| there.get(name).is_some_and(|user| has_key(pass, name, &user.home));
+    if lines.clone().any(|line| line == "DenyUsers *") {
+        let before = there.keys().find(|name| key(name))?;
+        return Some(format!(
+            "nobody could come in by ssh any more: no declared user has a key, and {before} has one here"
+        ));
+    }
+    let allowed = lines.find_map(|line| line.strip_prefix("AllowUsers "))?;
+    let mut names = allowed.split_whitespace();
+    let why = if !names.clone().any(|name| there.contains_key(name)) {
+        format!("there is no {allowed} on this machine")
+    } else if names.any(key) {
+        return None;
+    } else {
+        format!("none of {allowed} has a key")
+    };
+    Some(format!("nobody could come in by ssh: {why}"))
+}
+
+/// Whether somebody has a key to come in with, or gets one with what is declared.
+fn has_key(pass: &Pass, name: &str, home: &Path) -> bool {
+    let declared = Path::new("/etc/ssh/authorized_keys.d").join(name);
+    let lines =
+        |text: &str| text.lines().any(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    let there = |path: &Path| std::fs::read_to_string(path).is_ok_and(|text| lines(&text));
+    pass.desired.files.get(&declared).is_some_and(|file| lines(&file.text))
+        || there(&pass.machine.at(&home.join(".ssh/authorized_keys")))
 }
 
 /// Those that pass the rule's check, and those that do not with the reason.
@@ -206,8 +236,54 @@ fn checked(pass: &Pass, rule: &Rule, changes: Vec<Change>) -> (Vec<Change>, Vec<
     (held, refused)
 }
 
+/// Whether something of somebody else's is there, which is no folder.
+fn in_the_way(pass: &Pass, path: &Path) -> bool {
+    !pass.record.links.contains_key(path)
+        && std::fs::symlink_metadata(pass.machine.at(path)).is_ok_and(|about| !about.is_dir())
+}
+
+fn set_aside(pass: &mut Pass, path: &Path) -> Result<(), String> {
+    // Known before it is done, as all that is Stead's.
+    let new = pass.record.aside.insert(path.to_owned());
+    pass.save();
+    match files::set_aside(&pass.machine.at(path)) {
+        Ok(kept) => {
+            let said = format!("what was {} is kept as {}", path.display(), kept.display());
+            pass.report.remark(&said);
+            Ok(())
+        }
+        Err(why) => {
+            if new {
+                pass.record.aside.remove(path);
+            }
+            Err(why)
+        }
+    }
+}
+
+/// Puts back what was set aside for what is Stead's no more.
+fn put_back_aside(pass: &mut Pass, path: &Path) {
+    if !pass.record.aside.contains(path) {
+        return;
+    }
+    let shown = path.display().to_string();
+    match files::put_back_aside(&pass.machine.at(path)) {
+        Ok(there) => {
+            pass.record.aside.remove(path);
+            if there {
+                pass.report.remark(&format!("{shown} is again what it was before"));
+            }
+        }
+        Err(why) => pass.report.failed(&shown, &why),
+    }
+}
+
 /// Makes a file what it was before this pass.
 pub(super) fn restore(pass: &mut Pass, path: &Path, before: Option<&File>) {
+    if before.is_none() && pass.record.aside.contains(path) {
+        put_back_aside(pass, path);
+        return;
+    }
     if let Err(why) = files::put_back(&pass.machine.at(path), before) {
         pass.report.failed(&path.display().to_string(), &why);
     }
@@ -253,8 +329,14 @@ fn links(pass: &mut Pass, units: bool, changed: &mut Changed) {
         let shown = path.display().to_string();
         if pass.may() {
             let at = pass.machine.at(&path);
+            // A file is in no record of links, and what a person put in a link's place is a person's.
+            let file = std::fs::symlink_metadata(&at).is_ok_and(|about| about.is_file());
             let done = match &to {
-                Some(target) => files::link(&at, target),
+                Some(target) => {
+                    let kept = if file { set_aside(pass, &path) } else { Ok(()) };
+                    kept.and_then(|()| files::link(&at, target))
+                }
+                None if file => Ok(()),
                 None => files::remove(&at),
             };
             if let Err(why) = done {
@@ -269,6 +351,19 @@ fn links(pass: &mut Pass, units: bool, changed: &mut Changed) {
         }
         pass.report.changed("link", &shown, if to.is_some() { "made" } else { "removed" });
         changed.files.insert(path, None);
+    }
+    let undeclared: Vec<PathBuf> = pass
+        .record
+        .aside
+        .iter()
+        .filter(|path| of_kind(path) && !wanted.contains_key(*path))
+        .filter(|path| !pass.desired.files.contains_key(*path))
+        .cloned()
+        .collect();
+    for path in undeclared {
+        if pass.may() && std::fs::symlink_metadata(pass.machine.at(&path)).is_err() {
+            put_back_aside(pass, &path);
+        }
     }
 }
 
@@ -326,5 +421,51 @@ fn act_once(pass: &Pass, rule: &Rule) -> Result<(), String> {
     match rule.listens {
         Some(port) if machine.systemd => super::units::listens(port),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::machine::Machine;
+    use super::super::record::Record;
+    use super::super::report::Report;
+    use super::super::{Options, Pass};
+    use super::{Change, locks_out};
+    use crate::File;
+    use crate::debian::Desired;
+
+    #[test]
+    fn nobody_who_could_come_in_is_locked_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        std::fs::create_dir_all(root.join("etc")).unwrap();
+        std::fs::create_dir_all(root.join("root/.ssh")).unwrap();
+        let users = "root:x:0:0::/root:/bin/bash\nada:x:1000:1000::/home/ada:/bin/bash\n";
+        std::fs::write(root.join("etc/passwd"), users).unwrap();
+        let options = Options { check: false, root: root.into() };
+        let machine = Machine::new(&options);
+        let said = |text: &str, keys: Option<&str>| {
+            let mut desired = Desired::default();
+            if let Some(name) = keys {
+                let path = format!("/etc/ssh/authorized_keys.d/{name}");
+                desired.files.insert(path.into(), File::new("ssh-ed25519 AAAA\n"));
+            }
+            let mut out = Vec::new();
+            let mut report = Report::new(&mut out, false);
+            let mut record = Record::default();
+            let (report, record) = (&mut report, &mut record);
+            let pass = Pass { machine: &machine, desired: &desired, report, record };
+            let to = Some(File::new(format!("Port 22\n{text}\n")));
+            locks_out(&pass, &[Change { path: "/etc/ssh/x.conf".into(), to, from: None }])
+        };
+        // Nobody could come in before either.
+        assert_eq!(said("DenyUsers *", None), None);
+        assert_eq!(said("AllowUsers bob ada", Some("ada")), None);
+        assert!(said("AllowUsers bob", Some("bob")).unwrap().contains("there is no bob"));
+        assert!(said("AllowUsers ada", None).unwrap().contains("none of ada has a key"));
+        std::fs::write(root.join("root/.ssh/authorized_keys"), "# mine\n").unwrap();
+        assert_eq!(said("DenyUsers *", None), None);
+        std::fs::write(root.join("root/.ssh/authorized_keys"), "# mine\nssh-ed25519 A\n").unwrap();
+        assert!(said("DenyUsers *", None).unwrap().contains("root has one here"));
     }
 }

@@ -113,15 +113,18 @@ fn home(whole: &Whole, to: &mut Desired) {
             to.package(&["git"]);
             let folder = format!("/home/{user}/.local/share/stead/claude");
             // Credentials and histories are not taken even from somebody who has them in a repository.
-            let script = "git clone --quiet --depth 1 -- \"$1\" \"$2\" && mkdir -p \"$HOME/.claude\" && cd \"$2\" && \
-                          for each in CLAUDE.md settings.json keybindings.json commands skills agents hooks output-styles rules; do \
-                          [ ! -e \"$each\" ] || cp -a -- \"$each\" \"$HOME/.claude/\" || exit 1; done";
+            let script = format!(
+                "{} && mkdir -p \"$HOME/.claude\" && cd \"$2\" && \
+                 for each in CLAUDE.md settings.json keybindings.json commands skills agents hooks output-styles rules; do \
+                 [ ! -e \"$each\" ] || cp -a -- \"$each\" \"$HOME/.claude/\" || exit 1; done",
+                super::people::CLONE
+            );
             to.tasks.push(Task {
                 name: format!("~/.claude of {user}"),
                 user: Some(user.clone()),
                 after_units: false,
                 creates: Some(folder.clone().into()),
-                run: words(&["sh", "-c", script, "claude", &quote::plain(from), &folder]),
+                run: words(&["sh", "-c", &script, "claude", &quote::plain(from), &folder]),
                 undo: Vec::new(),
             });
         }

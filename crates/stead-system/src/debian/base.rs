@@ -2,7 +2,7 @@
 
 use super::{Act, Desired, Repository, quote};
 use crate::Whole;
-use stead_file::declared::Updates;
+use stead_file::declared::{Arch, Updates};
 
 /// What the kernel is told of every machine.
 const SYSCTL: &str = "\
@@ -36,6 +36,30 @@ const AUDIT: &str = "\
 -w /etc/systemd/system/ -p wa -k units
 -w /run/secrets/ -p r -k secrets
 -a always,exit -F arch=b64 -S execve -F euid=0 -F auid>=1000 -F auid!=unset -k as-root
+";
+
+const GROW: &str = "/usr/local/lib/stead/grow";
+
+/// Takes what a disk has gained. A root that is not on a disk of its own stays what it is.
+const GROWS: &str = "\
+#!/bin/sh
+# The root takes what its disk has gained.
+set -eu
+root=$(findmnt -nfo SOURCE /)
+case $root in
+/dev/*) root=$(readlink -f \"$root\") ;;
+*) exit 0 ;;
+esac
+part=/sys/class/block/${root##*/}/partition
+if [ -e \"$part\" ]; then
+    # Status 1 is that there was nothing to gain.
+    growpart \"/dev/$(lsblk -ndo PKNAME \"$root\")\" \"$(cat \"$part\")\" || [ $? = 1 ]
+fi
+case $(findmnt -nfo FSTYPE /) in
+ext4) resize2fs \"$root\" ;;
+btrfs) btrfs filesystem resize max / ;;
+xfs) xfs_growfs / ;;
+esac
 ";
 
 pub(super) fn render(whole: &Whole, to: &mut Desired) {
@@ -72,6 +96,9 @@ pub(super) fn render(whole: &Whole, to: &mut Desired) {
     let sysctl = super::words(&["/lib/systemd/systemd-sysctl"]);
     to.rule("sysctl", &["/etc/sysctl.d/"], Act::Run(sysctl));
 
+    if system.ssm {
+        ssm(system.arch, to);
+    }
     updates(system.updates, to);
     if system.audit_log {
         to.package(&["auditd"]);
@@ -105,8 +132,39 @@ pub(super) fn render(whole: &Whole, to: &mut Desired) {
         to.remarks.push("a root in memory is for NixOS; here the disk stays what it is".into());
     }
     if system.disk.grow {
-        to.package(&["cloud-guest-utils"]);
+        grow(to);
     }
+}
+
+/// As cloud-init does it where there is one.
+fn grow(to: &mut Desired) {
+    to.package(&["cloud-guest-utils"]);
+    to.files.insert(GROW.into(), crate::File::program(GROWS));
+    to.unit(
+        "stead-grow.service",
+        format!(
+            "[Unit]\nDescription=Grows the root to the size of its disk\nConditionVirtualization=!container\n\n\
+             [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart={GROW}\n\n[Install]\nWantedBy=multi-user.target\n"
+        ),
+    );
+    to.started("stead-grow.service", "multi-user.target", true);
+}
+
+/// The way in of AWS. Its maker has no source of packages for Debian, but the package.
+fn ssm(arch: Arch, to: &mut Desired) {
+    let arch = if arch == Arch::Aarch64 { "arm64" } else { "amd64" };
+    let address = format!(
+        "https://s3.amazonaws.com/ec2-downloads-windows/SSMAgent/latest/debian_{arch}/amazon-ssm-agent.deb"
+    );
+    let script = "file=$(mktemp) && trap 'rm -f \"$file\"' EXIT && \
+                  curl -fsSL --retry 3 -o \"$file\" -- \"$1\" && dpkg -i \"$file\"";
+    to.task(
+        "agent of AWS Systems Manager",
+        Some("/usr/bin/amazon-ssm-agent"),
+        &["sh", "-c", script, "fetch", &address],
+        &["apt-get", "purge", "-y", "amazon-ssm-agent"],
+    );
+    to.packaged("amazon-ssm-agent.service");
 }
 
 fn updates(updates: Updates, to: &mut Desired) {

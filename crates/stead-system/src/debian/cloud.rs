@@ -1,25 +1,25 @@
 //! The same system as user-data of cloud-init, for a machine that makes itself so when it first starts.
 
 use super::desired::{Act, Desired, Task};
+use super::quote;
 use super::yaml::Yaml;
-use super::{quote, render};
-use crate::{File, Whole};
+use crate::File;
 use std::path::Path;
 
 /// Between the parts of user-data that has more than one.
 const BOUNDARY: &str = "==stead-user-data==";
 
-/// User-data of a system. Secrets are not in it, because a cloud shows user-data to everybody inside.
-pub fn user_data(whole: &Whole) -> String {
-    let desired = render(whole);
+/// User-data of a system. Secrets are not in it, because a cloud shows user-data to everybody inside: it is rendered
+/// by [`render_first`](super::render_first).
+pub fn user_data(desired: &Desired) -> String {
     let mut out = String::from("#cloud-config\n");
     let mut document = vec![
-        ("hostname", Yaml::Text(quote::name(&whole.hostname()))),
+        ("hostname", Yaml::Text(hostname(desired))),
         ("preserve_hostname", Yaml::Bool(false)),
         ("ssh_pwauth", Yaml::Bool(false)),
         ("disable_root", Yaml::Bool(true)),
     ];
-    if whole.system.disk.grow {
+    if desired.units.contains_key("stead-grow.service") {
         document.push((
             "growpart",
             Yaml::Map(vec![("mode", "auto".into()), ("devices", Yaml::list(["/"]))]),
@@ -31,20 +31,25 @@ pub fn user_data(whole: &Whole) -> String {
         document.push(("groups", Yaml::list(desired.groups.iter().map(String::as_str))));
     }
     if !desired.users.is_empty() {
-        document.push(("users", users(&desired)));
+        document.push(("users", users(desired)));
     }
     document.push(("package_update", Yaml::Bool(true)));
     document.push(("packages", Yaml::list(desired.packages.iter().map(String::as_str))));
-    document.push(("write_files", files(&desired)));
-    document.push(("runcmd", commands(&desired)));
+    document.push(("write_files", files(desired)));
+    document.push(("runcmd", commands(desired)));
     out += &Yaml::Map(document).document();
     out
 }
 
+fn hostname(desired: &Desired) -> String {
+    let file = desired.files.get(Path::new("/etc/hostname"));
+    file.map(|file| quote::name(file.text.trim())).unwrap_or_default()
+}
+
 /// The same with fragments of a person's own, each as cloud-init takes it: `#cloud-config`, a script, and so on. What
 /// lists and tables have there is added to ours.
-pub fn user_data_with(whole: &Whole, fragments: &[String]) -> String {
-    let own = user_data(whole);
+pub fn user_data_with(desired: &Desired, fragments: &[String]) -> String {
+    let own = user_data(desired);
     if fragments.is_empty() {
         return own;
     }

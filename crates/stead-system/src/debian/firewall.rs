@@ -11,7 +11,7 @@ Description=What may connect to this machine
 DefaultDependencies=no
 Wants=network-pre.target
 Before=network-pre.target shutdown.target
-After=local-fs.target
+After=local-fs.target nftables.service
 Conflicts=shutdown.target
 
 [Service]

@@ -55,6 +55,13 @@ pub fn render(whole: &Whole) -> Desired {
     to
 }
 
+/// The same for a machine that makes itself by user-data: no secrets are there yet.
+pub fn render_first(whole: &Whole) -> Desired {
+    let mut to = render(whole);
+    overlay::first(whole, &mut to);
+    to
+}
+
 impl Desired {
     /// Every user's `~/.claude` has these files: relative paths, as [`parity`] picks them.
     #[must_use]

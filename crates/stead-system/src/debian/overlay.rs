@@ -2,17 +2,44 @@
 
 use super::{Act, Desired, Unit, quote, vendor};
 use crate::{File, Whole, secret_path};
-use stead_file::declared::{Overlay, OverlayKind};
+use stead_file::declared::{Overlay, OverlayKind, Transport};
 
 /// The unit that joins, where a key is declared.
 const JOIN: &str = "stead-overlay.service";
+
+/// Has ssh open on a machine that made itself by user-data, which has no secrets, until it has joined.
+const UNTIL: &str = "/etc/nftables.d/stead.d/00-until-joined.nft";
+
+/// Closes what was open until then.
+const JOINED: &str = "[ ! -e /etc/nftables.d/stead.d/00-until-joined.nft ] || { rm /etc/nftables.d/stead.d/00-until-joined.nft; systemctl --no-block reload stead-firewall.service; }";
+
+/// What a machine has until it has joined by a key that it has not yet.
+pub(super) fn first(whole: &Whole, to: &mut Desired) {
+    if !whole.joins() || !whole.system.ssh.enable || whole.outside {
+        return;
+    }
+    let mut text = String::from("# Gone once this machine has joined its overlay.\n");
+    for ports in whole.ssh_ports() {
+        let Transport { first, last, udp } = ports;
+        let protocol = if udp { "udp" } else { "tcp" };
+        let all = if first == last { first.to_string() } else { format!("{first}-{last}") };
+        text += &format!("add rule inet stead input {protocol} dport {all} accept\n");
+    }
+    to.file(UNTIL, text);
+    let key = quote::name(whole.system.overlay.key.as_deref().unwrap_or_default());
+    to.remarks.push(format!(
+        "user-data has no secrets: ssh is open to all until the machine has joined its overlay; put the key into \
+         /var/lib/stead-system/secrets/{key} there, and restart it"
+    ));
+}
 
 pub(super) fn render(whole: &Whole, to: &mut Desired) {
     let overlay = &whole.system.overlay;
     if !overlay.routes.is_empty() {
         to.file(
             "/etc/sysctl.d/61-stead-routes.conf",
-            "# Networks behind this machine are reached through it.\nnet.ipv4.ip_forward = 1\nnet.ipv6.conf.all.forwarding = 1\n",
+            "# Networks behind this machine are reached through it.\nnet.ipv4.ip_forward = 1\nnet.ipv6.conf.all.forwarding = 1\n\
+             # One that forwards hears routers only when told to, and they may be its own way out.\nnet.ipv6.conf.*.accept_ra = 2\n",
         );
     }
     match overlay.kind {
@@ -52,10 +79,13 @@ fn tailscale(overlay: &Overlay, to: &mut Desired) {
         exec += " --auth-key=file:${CREDENTIALS_DIRECTORY}/key";
     }
     text += &format!("ExecStart={exec}\n");
+    let mut by_hand = vec![up];
     for port in &overlay.funnel {
-        text += &format!("ExecStart=/usr/bin/tailscale funnel --bg {port}\n");
+        let funnel = ["/usr/bin/tailscale", "funnel", "--bg", &port.to_string()];
+        text += &format!("ExecStart={}\n", funnel.join(" "));
+        by_hand.push(super::words(&funnel));
     }
-    finish(text, overlay, to);
+    finish(&text, overlay, &by_hand, to);
 }
 
 fn netbird(overlay: &Overlay, to: &mut Desired) {
@@ -77,7 +107,7 @@ fn netbird(overlay: &Overlay, to: &mut Desired) {
         exec += " --setup-key-file=${CREDENTIALS_DIRECTORY}/key";
     }
     text += &format!("ExecStart={exec}\n");
-    finish(text, overlay, to);
+    finish(&text, overlay, &[up], to);
 }
 
 fn join(daemon: &str, key: Option<&str>, to: &mut Desired) -> String {
@@ -94,12 +124,20 @@ fn join(daemon: &str, key: Option<&str>, to: &mut Desired) -> String {
     text
 }
 
-/// Without a key a person joins by hand, and there is nothing to start.
-fn finish(text: String, overlay: &Overlay, to: &mut Desired) {
+/// Without a key a person joins by hand: there is nothing to start, and that person is told what to say.
+fn finish(text: &str, overlay: &Overlay, by_hand: &[Vec<String>], to: &mut Desired) {
     if overlay.key.is_some() {
+        let joined = quote::command(&["/bin/sh".into(), "-c".into(), JOINED.into()]);
+        let text = format!("{text}ExecStartPost=-{joined}\n");
         to.unit(JOIN, text + "\n[Install]\nWantedBy=multi-user.target\n");
         to.started(JOIN, "multi-user.target", false);
+        return;
     }
+    let said: Vec<String> = by_hand.iter().map(|words| words.join(" ")).collect();
+    to.remarks.push(format!(
+        "the overlay has no `key`: join by hand with `{}`; until one is declared ssh stays open",
+        said.join(" && ").replace("/usr/bin/", "")
+    ));
 }
 
 fn wireguard(overlay: &Overlay, to: &mut Desired) {
@@ -109,7 +147,7 @@ fn wireguard(overlay: &Overlay, to: &mut Desired) {
     };
     let key = quote::name(key);
     let mut text = format!(
-        "[Interface]\nAddress = {}\nListenPort = 51820\nPostUp = wg set %i private-key {}\n",
+        "[Interface]\nAddress = {}\nListenPort = 51820\nPostUp = wg set %i private-key {}\nPostUp = {JOINED}\n",
         quote::plain(address),
         secret_path(&key)
     );

@@ -5,6 +5,10 @@ use crate::{File, Whole};
 use std::path::PathBuf;
 use stead_file::declared::{Sudo, User};
 
+/// Clones `$1` to `$2`, whatever is there. What cannot be had takes nothing away.
+pub(super) const CLONE: &str = "rm -rf -- \"$2.new\" && git clone --quiet --depth 1 -- \"$1\" \"$2.new\" && \
+                                rm -rf -- \"$2\" && mv -- \"$2.new\" \"$2\"";
+
 pub(super) fn render(whole: &Whole, to: &mut Desired) {
     let mut sudoers = String::new();
     for (name, user) in &whole.system.users {
@@ -74,14 +78,14 @@ fn git(name: &str, user: &User, to: &mut Desired) {
 fn dotfiles(name: &str, repository: &str, to: &mut Desired) {
     to.package(&["git"]);
     let folder = format!("/home/{name}/.local/share/stead/dotfiles");
-    let script = "git clone --quiet --depth 1 -- \"$1\" \"$2\" && cd \"$2\" && git archive HEAD | \
-                  tar -x --skip-old-files -C \"$HOME\"";
+    let script =
+        format!("{CLONE} && cd \"$2\" && git archive HEAD | tar -x --skip-old-files -C \"$HOME\"");
     to.tasks.push(Task {
         name: format!("dotfiles of {name}"),
         user: Some(name.into()),
         after_units: false,
         creates: Some(PathBuf::from(&folder)),
-        run: words(&["sh", "-c", script, "dotfiles", &quote::plain(repository), &folder]),
+        run: words(&["sh", "-c", &script, "dotfiles", &quote::plain(repository), &folder]),
         undo: Vec::new(),
     });
 }

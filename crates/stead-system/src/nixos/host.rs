@@ -126,6 +126,10 @@ pub(super) fn render(
     }
     users::render(&mut host);
     ssh(&mut host);
+    if system.ssm {
+        host.gap("The way in of AWS, which opens no port.")
+            .put("services.amazon-ssm-agent.enable", true);
+    }
     firewall(&mut host);
     overlay::render(&mut host)?;
     secrets(&mut host);

@@ -4,7 +4,6 @@ use super::Error;
 use super::expr::{Expr, Piece, Set, code};
 use super::flake::Input;
 use super::host::{Host, lines};
-use stead_file::declared::OverlayKind;
 
 pub(super) fn render(host: &mut Host<'_>) -> Result<(), Error> {
     let mut roles: Vec<&str> = host.whole.system.roles.iter().map(String::as_str).collect();
@@ -54,13 +53,12 @@ fn llm(host: &mut Host<'_>) -> Result<(), Error> {
     if llm.cuda {
         host.import("roles/cuda.nix");
     }
-    // With an overlay it is trusted, and nobody else gets by the firewall.
-    let overlay = whole.system.overlay.kind != OverlayKind::None;
-    let address = if overlay { "0.0.0.0" } else { "127.0.0.1" };
+    let address = whole.models_at();
     if llm.server == "vllm" {
         host.import("roles/vllm.nix");
         let model = llm.models.first().ok_or_else(|| Error::Model(whole.machine.clone()))?;
-        let environment = Set::new().put("HOST", address).put("MODEL", model.replace('%', "%%"));
+        let environment =
+            Set::new().put("HOST", address.to_string()).put("MODEL", model.replace('%', "%%"));
         host.gap("").put("systemd.services.vllm.environment", environment);
         return Ok(());
     }
@@ -69,8 +67,9 @@ fn llm(host: &mut Host<'_>) -> Result<(), Error> {
     if llm.cuda {
         set = set.put("package", code("pkgs.ollama-cuda"));
     }
-    if overlay {
-        set = set.say("For the overlay: nobody else gets by the firewall.").put("host", address);
+    if !address.is_loopback() {
+        let host = address.to_string();
+        set = set.say("For the overlay: nobody else gets by the firewall.").put("host", host);
     }
     set = set.put_if(!llm.models.is_empty(), "loadModels", llm.models.iter().collect::<Vec<_>>());
     if !set.is_empty() {

@@ -11,7 +11,7 @@ pub(crate) static SSH: Table<Ssh> = Table {
     header: "[systems.NAME.ssh]",
     doc: "The ssh server: keys only, no root, no X11, and nobody who is not named.",
     keys: rows!(Ssh {
-        /// Whether there is one. A machine in a cloud can do without: SSM.
+        /// Whether there is one. A machine at AWS can do without: `ssm`.
         enable: Flag, "true", "false",
             elsewhere ["enabled"]
             => |ssh, flag| ssh.enable = flag;
@@ -35,10 +35,10 @@ pub(crate) static SSH: Table<Ssh> = Table {
 pub(crate) static FIREWALL: Table<Firewall> = Table {
     what: "`firewall`",
     header: "[systems.NAME.firewall]",
-    doc: "What may connect. With an overlay only it is trusted, and ssh is open to nobody else.",
+    doc: "What may connect. With an overlay only it is trusted, and once the system joins by a `key`, ssh is open to nobody else.",
     keys: rows!(Firewall {
         /// Ports that are open to everybody.
-        open: List { of: Protocol, once: "port", same: Transport::clone }, "`[]`, without an overlay ssh's", "[\"443\", \"60000-61000/udp\"]",
+        open: List { of: Protocol, once: "port", same: Transport::clone }, "`[]`, without an overlay and its key ssh's", "[\"443\", \"60000-61000/udp\"]",
             elsewhere ["ports", "allowed_tcp_ports", "allow"]
             => |firewall, open| firewall.open = open;
         /// Interfaces on which everything may connect, besides the overlay's.
@@ -63,7 +63,7 @@ pub(crate) static OVERLAY: Table<Overlay> = Table {
             elsewhere ["type", "provider"]
             => |overlay, kind| overlay.kind = kind;
         /// The secret with the key by which the system joins; for WireGuard its private key.
-        key: Name("a secret"), "none: you join by hand", "\"tailscale-key\"",
+        key: Name("a secret"), "none: you join by hand, and ssh stays open to all", "\"tailscale-key\"",
             elsewhere ["auth_key", "authkey", "setup_key", "private_key"]
             => |overlay, key| overlay.key = Some(key);
         /// The control server.

@@ -269,7 +269,8 @@ fn private(whole: &Whole, evidence: &Evidence) -> Judgement {
     if whole.has("code-server") {
         ports.push((system.code_server.port, "code-server"));
     }
-    if whole.has("llm") {
+    // For an overlay it waits everywhere, and the firewall is what `network.listeners` looks at.
+    if whole.has("llm") && whole.models_at().is_loopback() {
         ports.push(if system.llm.server == "vllm" { (8000, "vLLM") } else { (11_434, "Ollama") });
     }
     concerns(!ports.is_empty())?;

@@ -3,7 +3,17 @@
 use super::super::{Act, Desired, words};
 use crate::Whole;
 
-pub(super) fn render(_: &Whole, to: &mut Desired) -> &'static [&'static str] {
+/// As on NixOS: they reach the world and no network that is private, of the host what gives them an address and names,
+/// and nobody reaches them but the host.
+const GUESTS: &str = "\
+add rule inet stead input iifname \"vmbr0\" udp dport { 53, 67 } accept
+add rule inet stead forward ct state established,related accept
+add rule inet stead forward iifname \"vmbr0\" ip daddr { 10.0.0.0/8, 100.64.0.0/10, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16 } drop
+add rule inet stead forward iifname \"vmbr0\" ip6 daddr { fc00::/7, fe80::/10 } drop
+add rule inet stead forward oifname \"vmbr0\" drop
+";
+
+pub(super) fn render(whole: &Whole, to: &mut Desired) -> &'static [&'static str] {
     to.package(&[
         "qemu-system-x86",
         "qemu-utils",
@@ -29,5 +39,8 @@ pub(super) fn render(_: &Whole, to: &mut Desired) -> &'static [&'static str] {
     to.file("/etc/modules-load.d/stead-guests.conf", "kvm\ntun\nbridge\nvhost_net\n");
     to.packaged("systemd-networkd.service");
     to.rule("bridge", &["/etc/systemd/network/"], Act::Run(words(&["networkctl", "reload"])));
-    &["vmbr0"]
+    if !whole.outside {
+        to.file("/etc/nftables.d/stead.d/50-guests.nft", GUESTS);
+    }
+    &[]
 }

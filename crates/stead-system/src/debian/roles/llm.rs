@@ -1,4 +1,4 @@
-//! Models of one's own, on the loopback.
+//! Models of one's own, on the loopback or the overlay.
 
 use super::super::hardening::{self, Needs};
 use super::super::{Desired, quote, vendor};
@@ -48,11 +48,14 @@ fn ollama(whole: &Whole, to: &mut Desired) {
         &["rm", "-rf", folder],
     );
     to.links.insert("/usr/local/bin/ollama".into(), format!("{folder}/bin/ollama").into());
-    let state = "StateDirectory=ollama\nEnvironment=HOME=/var/lib/ollama\nEnvironment=OLLAMA_HOST=127.0.0.1:11434\n";
+    let state = format!(
+        "StateDirectory=ollama\nEnvironment=HOME=/var/lib/ollama\nEnvironment=OLLAMA_HOST={}:11434\n",
+        whole.models_at()
+    );
     let serve = [format!("{folder}/bin/ollama"), "serve".into()];
     to.unit(
         "stead-ollama.service",
-        unit("Models, at port 11434", &serve, state, whole.system.llm.cuda),
+        unit("Models, at port 11434", &serve, &state, whole.system.llm.cuda),
     );
     to.started("stead-ollama.service", "multi-user.target", false);
     for model in &whole.system.llm.models {
@@ -91,7 +94,7 @@ fn vllm(whole: &Whole, to: &mut Desired) {
         "serve",
         &quote::plain(model),
         "--host",
-        "127.0.0.1",
+        &whole.models_at().to_string(),
         "--port",
         "8000",
     ]

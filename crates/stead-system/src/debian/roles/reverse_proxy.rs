@@ -7,6 +7,7 @@ use stead_file::declared::Arch;
 
 const UNIT: &str = "stead-oauth2-proxy.service";
 const VERSION: &str = "v7.8.1";
+const FOLDER: &str = "/opt/stead/oauth2-proxy";
 
 pub(super) fn render(whole: &Whole, to: &mut Desired) -> &'static [&'static str] {
     let own = &whole.system.reverse_proxy;
@@ -49,38 +50,41 @@ pub(super) fn render(whole: &Whole, to: &mut Desired) -> &'static [&'static str]
         quote::c(&format!("https://{}/oauth2/callback", text(&own.domain)))
     );
     let mut credentials = String::new();
-    let mut options = String::new();
+    let mut exec = format!("exec {FOLDER}/oauth2-proxy --config=/etc/stead/oauth2-proxy.cfg");
     if let Some(secret) = &own.client_secret {
         let secret = quote::name(secret);
         credentials += &format!("LoadCredential=client:{}\n", secret_path(&secret));
-        options += " --client-secret-file=${CREDENTIALS_DIRECTORY}/client";
+        exec += " --client-secret-file=\"$CREDENTIALS_DIRECTORY/client\"";
         to.reads(&secret, Some(UNIT));
     }
     if let Some(secret) = &own.cookie_secret {
         let secret = quote::name(secret);
         credentials += &format!("LoadCredential=cookie:{}\n", secret_path(&secret));
-        options += " --cookie-secret-file=${CREDENTIALS_DIRECTORY}/cookie";
+        // This version reads it from no file, and a command line is for all to see.
+        exec = format!(
+            "OAUTH2_PROXY_COOKIE_SECRET=$(cat \"$CREDENTIALS_DIRECTORY/cookie\") && export OAUTH2_PROXY_COOKIE_SECRET && {exec}"
+        );
         to.reads(&secret, Some(UNIT));
     }
     config.push_str("skip_provider_button = true\n");
     to.files.insert("/etc/stead/oauth2-proxy.cfg".into(), File::new(config));
     let arch = if whole.system.arch == Arch::Aarch64 { "arm64" } else { "amd64" };
-    let folder = "/opt/stead/oauth2-proxy";
     let address = format!(
         "https://github.com/oauth2-proxy/oauth2-proxy/releases/download/{VERSION}/oauth2-proxy-{VERSION}.linux-{arch}.tar.gz"
     );
     to.task(
         "oauth2-proxy",
-        Some(&format!("{folder}/oauth2-proxy")),
-        &["sh", "-c", "mkdir -p \"$1\" && curl -fsSL --retry 3 -- \"$2\" | tar -xz --strip-components=1 -C \"$1\"", "fetch", folder, &address],
-        &["rm", "-rf", folder],
+        Some(&format!("{FOLDER}/oauth2-proxy")),
+        &["sh", "-c", "mkdir -p \"$1\" && curl -fsSL --retry 3 -- \"$2\" | tar -xz --strip-components=1 -C \"$1\"", "fetch", FOLDER, &address],
+        &["rm", "-rf", FOLDER],
     );
     to.unit(
         UNIT,
         format!(
             "[Unit]\nDescription=Who may use the reverse proxy\nWants=network-online.target\nAfter=network-online.target\n\n\
-             [Service]\nType=exec\nExecStart={folder}/oauth2-proxy --config=/etc/stead/oauth2-proxy.cfg{options}\n\
+             [Service]\nType=exec\nExecStart={}\n\
              DynamicUser=yes\n{credentials}Restart=on-failure\nRestartSec=5\n{}\n[Install]\nWantedBy=multi-user.target\n",
+            quote::command(&["/bin/sh".into(), "-c".into(), exec]),
             hardening::lines(Needs { network: true, ..Needs::default() })
         ),
     );

@@ -13,18 +13,24 @@ const MOST: usize = 8 << 20;
 /// # Errors
 /// If the folder is not there or too large.
 pub fn files(whole: &Whole) -> Result<Tree, Failure> {
-    let mut tree = Tree::new();
-    let Some(home) = &whole.system.agents.claude_home else { return Ok(tree) };
+    let Some(home) = &whole.system.agents.claude_home else { return Ok(Tree::new()) };
     let home = Path::new(home);
     if !home.is_absolute() || !home.starts_with("/") {
-        return Ok(tree);
+        return Ok(Tree::new());
     }
-    let mut left = MOST;
-    walk(home, Path::new(""), &mut tree, &mut left).map_err(|e| {
+    let mut walk = Walk {
+        root: std::fs::canonicalize(home).unwrap_or_else(|_| home.into()),
+        left: MOST,
+        ..Walk::default()
+    };
+    walk.folder(Path::new("")).map_err(|e| {
         Failure::failed(format!("cannot read `claude_home` {}: {e}", home.display()))
             .help("name a folder of at most 8 MiB, or a git repository")
     })?;
-    Ok(tree)
+    for (path, why) in &walk.out {
+        eprintln!("{}: left out, because {why}", home.join(path).display());
+    }
+    Ok(walk.tree)
 }
 
 /// The MCP servers that go with it, without credentials. Nothing where the system names a repository or nothing.
@@ -51,27 +57,91 @@ pub fn servers(whole: &Whole) -> Result<Servers, Failure> {
     Ok(servers)
 }
 
-fn walk(root: &Path, within: &Path, tree: &mut Tree, left: &mut usize) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(root.join(within))? {
-        let entry = entry?;
-        let relative = within.join(entry.file_name());
-        let kind = entry.file_type()?;
-        if !stead_system::debian::parity(&first(&relative, kind.is_dir())) {
-            continue;
+/// A way through a folder.
+#[derive(Default)]
+struct Walk {
+    /// The folder, without a link in its path.
+    root: PathBuf,
+    tree: Tree,
+    /// Bytes that it may still have.
+    left: usize,
+    /// Folders on the way here, so that a link leads round in no circle.
+    above: Vec<PathBuf>,
+    /// What is wanted and was left out, and why.
+    out: Vec<(PathBuf, &'static str)>,
+}
+
+impl Walk {
+    fn folder(&mut self, within: &Path) -> std::io::Result<()> {
+        let real = std::fs::canonicalize(self.root.join(within))?;
+        if self.above.contains(&real) {
+            self.out.push((within.into(), "it is a link that leads round in a circle"));
+            return Ok(());
+        }
+        self.above.push(real.clone());
+        let mut entries = std::fs::read_dir(&real)?.collect::<Result<Vec<_>, _>>()?;
+        entries.sort_by_key(std::fs::DirEntry::file_name);
+        for entry in entries {
+            self.entry(&entry, &within.join(entry.file_name()))?;
+        }
+        self.above.pop();
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: &std::fs::DirEntry, relative: &Path) -> std::io::Result<()> {
+        let wanted = |path: &Path, folder| stead_system::debian::parity(&first(path, folder));
+        let mut path = entry.path();
+        let mut kind = entry.file_type()?;
+        if kind.is_symlink() {
+            if !wanted(relative, false) && !wanted(relative, true) {
+                return Ok(());
+            }
+            let Ok(real) = std::fs::canonicalize(&path) else {
+                self.out.push((relative.into(), "it is a link that leads to nothing"));
+                return Ok(());
+            };
+            kind = std::fs::metadata(&real)?.file_type();
+            // What is nobody's business is that by every name.
+            let inside = real.strip_prefix(&self.root).is_ok_and(|to| wanted(to, kind.is_dir()));
+            if !inside {
+                self.out.push((
+                    relative.into(),
+                    "it is a link that leads out of what is taken: name the folder where it leads",
+                ));
+                return Ok(());
+            }
+            path = real;
+        }
+        if !wanted(relative, kind.is_dir()) {
+            return Ok(());
         }
         if kind.is_dir() {
-            walk(root, &relative, tree, left)?;
-        } else if kind.is_file() {
-            let Ok(text) = std::fs::read_to_string(entry.path()) else { continue };
-            *left = left
-                .checked_sub(text.len())
-                .ok_or_else(|| std::io::Error::other("it has more than 8 MiB"))?;
-            let program = text.starts_with("#!");
-            let file = if program { File { text, mode: 0o700 } } else { File::private(text) };
-            tree.insert(relative, file);
+            return self.folder(relative);
+        }
+        if !kind.is_file() {
+            self.out.push((relative.into(), "it is no file"));
+            return Ok(());
+        }
+        match std::fs::read_to_string(&path) {
+            Ok(text) => self.take(relative, text),
+            Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+                self.out.push((relative.into(), "it is no text"));
+                Ok(())
+            }
+            Err(e) => Err(e),
         }
     }
-    Ok(())
+
+    fn take(&mut self, relative: &Path, text: String) -> std::io::Result<()> {
+        self.left = self
+            .left
+            .checked_sub(text.len())
+            .ok_or_else(|| std::io::Error::other("it has more than 8 MiB"))?;
+        let program = text.starts_with("#!");
+        let file = if program { File { text, mode: 0o700 } } else { File::private(text) };
+        self.tree.insert(relative.into(), file);
+        Ok(())
+    }
 }
 
 /// A folder is looked into if something in it could be taken.

@@ -1,7 +1,7 @@
 //! `stead system render`: systems as files.
 
 use super::super::{print, print_json};
-use super::{all, claude_home, rendered, whole};
+use super::{all, claude_home, whole};
 use crate::cli::{Render, To};
 use crate::failure::{Failure, Outcome};
 use crate::stead_file::{self, SteadFile};
@@ -106,11 +106,14 @@ fn user_data(whole: &Whole) -> Result<Tree, Failure> {
     let fragments: Vec<String> =
         whole.system.debian.cloud_init.iter().map(|path| text(path)).collect::<Result<_, _>>()?;
     let folder = PathBuf::from(whole.hostname());
-    let data = debian::user_data_with(whole, &fragments);
+    let claude = claude_home::files(whole)?;
+    let servers = claude_home::servers(whole)?;
+    let first = debian::render_first(whole).with_claude_home(&claude).with_servers(&servers);
+    let data = debian::user_data_with(&first, &fragments);
     let mut tree = Tree::from([(folder.join("user-data"), File::private(data))]);
-    let desired = rendered::desired(whole)?;
-    for remark in &desired.remarks {
-        eprintln!("{}: {remark}", whole.hostname());
+    let desired = debian::render(whole).with_claude_home(&claude).with_servers(&servers);
+    for remark in &first.remarks {
+        eprintln!("{}: {remark}", whole.machine);
     }
     for (path, file) in desired.files {
         let within = path.strip_prefix("/").unwrap_or(&path);

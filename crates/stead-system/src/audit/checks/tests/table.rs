@@ -176,8 +176,8 @@ pub const TABLE: &[Row] = &[
     ),
     row!(
         "network.private",
-        "Ollama waits on 0.0.0.0 11434/tcp",
-        |_, e| e.listeners = Ok(vec![listener([0, 0, 0, 0], 11_434)]),
+        "code-server waits on 0.0.0.0 4444/tcp",
+        |_, e| e.listeners = Ok(vec![listener([0, 0, 0, 0], 4444)]),
         |e| e.listeners = none()
     ),
     row!(

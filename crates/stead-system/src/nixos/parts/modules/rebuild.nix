@@ -14,6 +14,8 @@ let
         exec sudo "$0" "$@"
       fi
       cd /etc/nixos
+      # After a switch from elsewhere the flake is there, and no repository yet.
+      [ -e .git ] || git init --quiet --shared=group --initial-branch=main
       # A flake sees only what git knows.
       git add --all
       if ! git diff --cached --quiet; then

@@ -67,6 +67,9 @@
   };
   programs.fish.enable = true;
 
+  # The way in of AWS, which opens no port.
+  services.amazon-ssm-agent.enable = true;
+
   nixpkgs.overlays = [ inputs.claude-code.overlays.default ];
   nixpkgs.config.allowUnfreePredicate = pkg: builtins.elem (lib.getName pkg) [ "claude-code" ];
 

@@ -71,6 +71,7 @@
 
   networking.firewall = {
     trustedInterfaces = [ "tailscale0" ];
+    allowedTCPPorts = [ 22 ];
     allowedUDPPorts = [ 41641 ];
   };
 
