@@ -68,7 +68,7 @@ pub(super) fn bring(pass: &mut Pass) {
             write.extend(back);
             let own = known;
             if let Err(why) =
-                bring_one(pass, &name, user, own, look, Put { write, remove, ..Put::default() })
+                bring_one(pass, &name, user, own, look, &Put { write, remove, ..Put::default() })
             {
                 pass.report.failed(&format!("home of {name}"), &why);
                 continue;
@@ -87,7 +87,7 @@ fn bring_one(
     user: &people::There,
     mut own: Before,
     look: BTreeSet<PathBuf>,
-    put: Put,
+    put: &Put,
 ) -> Result<(), String> {
     let user = User { uid: user.uid, gid: user.gid, name, home: &user.home };
     // Whoever put this program here may have kept it for root.
@@ -103,7 +103,7 @@ fn bring_one(
         pass.record.homes.insert(name.into(), own.clone());
         pass.save();
     }
-    run(pass, &put)?;
+    run(pass, put)?;
     own.retain(|path, _| pass.desired.homes.get(name).is_some_and(|tree| tree.contains_key(path)));
     if own.is_empty() {
         pass.record.homes.remove(name);

@@ -85,7 +85,7 @@ fn tailscale(overlay: &Overlay, to: &mut Desired) {
         text += &format!("ExecStart={}\n", funnel.join(" "));
         by_hand.push(super::words(&funnel));
     }
-    finish(text, overlay, &by_hand, to);
+    finish(&text, overlay, &by_hand, to);
 }
 
 fn netbird(overlay: &Overlay, to: &mut Desired) {
@@ -107,7 +107,7 @@ fn netbird(overlay: &Overlay, to: &mut Desired) {
         exec += " --setup-key-file=${CREDENTIALS_DIRECTORY}/key";
     }
     text += &format!("ExecStart={exec}\n");
-    finish(text, overlay, &[up], to);
+    finish(&text, overlay, &[up], to);
 }
 
 fn join(daemon: &str, key: Option<&str>, to: &mut Desired) -> String {
@@ -125,7 +125,7 @@ fn join(daemon: &str, key: Option<&str>, to: &mut Desired) -> String {
 }
 
 /// Without a key a person joins by hand: there is nothing to start, and that person is told what to say.
-fn finish(text: String, overlay: &Overlay, by_hand: &[Vec<String>], to: &mut Desired) {
+fn finish(text: &str, overlay: &Overlay, by_hand: &[Vec<String>], to: &mut Desired) {
     if overlay.key.is_some() {
         let joined = quote::command(&["/bin/sh".into(), "-c".into(), JOINED.into()]);
         let text = format!("{text}ExecStartPost=-{joined}\n");
