@@ -3,23 +3,27 @@
 //! Its end is the end of this; what this process is told by signals, and by the terminal that it sits at, it is told. If this
 //! process is killed, the command is too.
 
-use crate::client::begin;
+use crate::doubted::connect;
 use crate::failure::{Result, Tried, VmError};
 use crate::line::piece::{INPUT_WINDOW, Kind, LONGEST, Pieces, put};
-use crate::line::spoken::{Exec, Request, Tty};
+use crate::line::spoken::{Answer, Exec, Request, Tty, read_line, write_line};
 use crate::sys;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::{Errno, read, write};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustix::stdio::{stderr, stdin, stdout};
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
+use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 /// Exit status when the machine could not be reached.
 pub const NOT_ENTERED: u8 = 125;
 
+/// After how long without an answer a person is told that there is none.
+const WORD: Duration = Duration::from_secs(10);
 /// Signals that are handed on to the command.
 const HANDED_ON: [i32; 6] =
     [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2];
@@ -43,7 +47,11 @@ pub fn exec(socket: &Path, command: Exec) -> Result<u8> {
     signals.push(libc::SIGWINCH);
     sys::block(&signals);
     let arrivals = sys::signal_fd(&signals).tried(|| "signals")?;
-    let (stream, answer) = begin(socket, &Request::Exec(command), None)?;
+    let stream = ask(socket, &Request::Exec(command))?;
+    let Some(mut stream) = answered(stream, &arrivals) else {
+        return Err(VmError::refused("told to end before the machine had answered"));
+    };
+    let answer: Answer = read_line(&mut stream)?;
     if let Some(why) = answer.error {
         let Some(status) = answer.status else { return Err(VmError::Refused(why)) };
         eprintln!("stead-vm: {why}");
@@ -60,6 +68,40 @@ pub fn exec(socket: &Path, command: Exec) -> Result<u8> {
         input_open: true,
     };
     carried.carry(stands_for[0])
+}
+
+/// Sends the request. That it could not be is seen when the answer is read.
+fn ask(socket: &Path, request: &Request) -> Result<UnixStream> {
+    let mut stream =
+        connect(socket).tried(|| format!("{}: the machine's agent", socket.display()))?;
+    let _ = write_line(&mut stream, request);
+    Ok(stream)
+}
+
+/// Waits for the answer, which takes as long as a machine boots or stands still. A person is told, and may have enough of it.
+fn answered(stream: UnixStream, arrivals: &OwnedFd) -> Option<UnixStream> {
+    let mut limit = Some(Timespec { tv_sec: WORD.as_secs() as i64, tv_nsec: 0 });
+    loop {
+        let mut fds = [PollFd::new(&stream, PollFlags::IN), PollFd::new(arrivals, PollFlags::IN)];
+        match poll(&mut fds, limit.as_ref()) {
+            Ok(0) => {
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "stead-vm: no answer from inside for {} s; it goes on once the machine answers",
+                    WORD.as_secs()
+                );
+                limit = None;
+            }
+            Ok(_) if !fds[0].revents().is_empty() => return Some(stream),
+            Ok(_) => {
+                let ends = |signal: i32| signal != libc::SIGWINCH;
+                if sys::read_signal(arrivals).is_some_and(|signal| ends(signal.number)) {
+                    return None;
+                }
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 fn size(terminal: BorrowedFd<'_>) -> Option<(u16, u16)> {
