@@ -80,7 +80,9 @@ pub fn run(spec: &Path) -> ExitCode {
         }
     };
     let mut starter = Starter::at(&vm.folder.join(files::READY));
-    let _ = std::fs::remove_file(&vm.ended);
+    for of_another_life in [&vm.ended, &vm.folder.join(files::MET)] {
+        let _ = std::fs::remove_file(of_another_life);
+    }
     let ended = match Keeper::start(&vm, &mut starter) {
         Ok(mut keeper) => keeper.live(&mut starter),
         Err(e) => Ended { orderly: false, why: e.to_string(), at: 0 },
@@ -122,6 +124,8 @@ struct Keeper<'a> {
     quiesced: bool,
     /// Whether it goes on from kept memory, or has an init of its own: it does not know who it is now.
     old: bool,
+    /// Whether the agent inside was ever there: nobody else is waited for.
+    met: bool,
 }
 
 impl<'a> Keeper<'a> {
@@ -215,6 +219,7 @@ impl<'a> Keeper<'a> {
                 qemu,
                 quiesced: false,
                 old: vm.resume.is_some() || vm.boot == Boot::Firmware,
+                met: false,
             },
             Err(e) => {
                 let why = shares::ended(&mut serving).or_else(|| said(vm));
@@ -236,7 +241,7 @@ impl<'a> Keeper<'a> {
     }
 
     fn live(&mut self, starter: &mut Starter) -> Ended {
-        if self.vm.config.is_none() {
+        if self.vm.config.is_none() || self.vm.doubtful {
             starter.done(&Told::Ready);
         }
         loop {
@@ -304,7 +309,7 @@ impl<'a> Keeper<'a> {
         self.ending = Some(Instant::now());
         // One that hangs must not keep this from what it does then.
         let _ = self.qmp.ask_within("cont", QUIT);
-        let by_agent = self.vm.config.is_some() && agent::down(&self.vm.folder).is_ok();
+        let by_agent = self.met && agent::down(&self.vm.folder).is_ok();
         if !by_agent {
             // As if somebody pressed the button on the machine.
             let _ = self.qmp.ask_within("system_powerdown", QUIT);
@@ -347,12 +352,14 @@ impl<'a> Keeper<'a> {
                 return;
             }
         }
+        self.met = true;
+        let _ = File::create(self.vm.folder.join(files::MET));
         starter.done(&Told::Ready);
     }
 
     fn panic(&mut self, why: &str) {
         // Anybody inside can write such a line to the console; a kernel that panicked answers nothing.
-        if self.vm.config.is_some() && agent::answers(&self.vm.folder) {
+        if self.met && agent::answers(&self.vm.folder) {
             return;
         }
         self.panicked = Some(format!("its kernel panicked: {why}"));
@@ -414,7 +421,7 @@ impl<'a> Keeper<'a> {
     ) -> Result<(), QmpError> {
         let Some(memory) = memory else {
             // Everything in it on disk, and nobody writing, at that instant. One that cannot is as after a power cut.
-            let frozen = self.vm.config.is_some() && agent::freeze(&self.vm.folder).is_ok();
+            let frozen = self.met && agent::freeze(&self.vm.folder).is_ok();
             let done = self.disks.overlay(&mut self.qmp, overlays);
             if frozen {
                 let _ = agent::thaw(&self.vm.folder);
@@ -424,7 +431,7 @@ impl<'a> Keeper<'a> {
         };
         let (set, name) = self.qmp.give(memory)?;
         // So that little is lost where it cannot go on from its memory some day. Frozen it must not be there.
-        if self.vm.config.is_some() && agent::freeze(&self.vm.folder).is_ok() {
+        if self.met && agent::freeze(&self.vm.folder).is_ok() {
             let _ = agent::thaw(&self.vm.folder);
         }
         self.qmp.ask("stop", &Value::Null)?;

@@ -10,5 +10,6 @@ mod agents;
 mod cut_short;
 mod disks;
 mod faults;
+mod reboots;
 mod sessions;
 mod several;
