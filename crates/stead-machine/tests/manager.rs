@@ -3,7 +3,7 @@
 mod common;
 
 use common::{World, declared, machine};
-use stead_file::declared::{Keep, Machine};
+use stead_file::declared::{Desktop, Keep, Machine, Port};
 use stead_file::size::Size;
 use stead_machine::engine::Engine;
 use stead_machine::hostile::Trick;
@@ -304,6 +304,24 @@ async fn a_clone_is_another_with_the_same_data() {
     let _ = world.manager.up("four").await;
     assert_eq!(phase(&world, "four").await, None);
     assert!(world.manager.records().get("four").unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_clone_takes_no_port_of_this_host_from_its_original() {
+    let world = World::new();
+    let mut file = declared(&["one"]);
+    let at = |port: u16| std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    let one = file.machines.get_mut("one").unwrap();
+    one.ports = vec![Port { address: at(0).ip(), host: 8080, inside: 80, optional: false }];
+    one.qemu.desktop =
+        Some(Desktop { resolution: "1280x720".into(), vnc: Some(at(5999)), rdp: Some(at(3389)) });
+    world.applied(&file).await;
+    world.manager.clone_machine("one", None, "two").await.unwrap();
+    let two = world.manager.records().find("two").unwrap().wanted.declared;
+    assert!(two.ports.is_empty());
+    let desktop = two.qemu.desktop.as_ref().unwrap();
+    assert_eq!((desktop.vnc, desktop.rdp), (None, None));
+    assert_eq!(desktop.resolution, "1280x720");
 }
 
 #[tokio::test]

@@ -22,6 +22,9 @@ pub fn main() -> ExitCode {
         guest::init::run();
     }
     let args: Vec<OsString> = args.collect();
+    if let Some(done) = guest::power::called(&called, &args) {
+        return done;
+    }
     let Some((what, rest)) = args.split_first() else { return misused("") };
     match what.to_str() {
         Some("exec") => executed(rest),

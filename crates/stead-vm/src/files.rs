@@ -14,5 +14,7 @@ pub const VNC: &str = "vnc.sock";
 pub const QEMU_LOG: &str = "qemu.log";
 /// What a person should know of the machine as it runs, a line each; not there while there is nothing.
 pub const NOTES: &str = "notes";
+/// There since the agent inside was first there in this life of the machine, and knew who it is.
+pub const MET: &str = "met";
 /// Where the keeper tells how the start goes: whoever started it listens there.
 pub const READY: &str = "ready.sock";

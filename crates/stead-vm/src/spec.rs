@@ -46,6 +46,9 @@ pub struct Vm {
     /// What the agent inside is told about its machine; `None`: no agent is expected.
     #[serde(default)]
     pub config: Option<Config>,
+    /// Whether there may be no agent nevertheless: the machine is up as soon as its processors run.
+    #[serde(default)]
+    pub doubtful: bool,
     /// A screen.
     #[serde(default)]
     pub screen: Option<Screen>,

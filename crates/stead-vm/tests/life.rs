@@ -115,6 +115,42 @@ fn a_guest_is_who_it_is_told_to_be() {
 }
 
 #[test]
+fn a_root_that_is_the_machines_own_already_keeps_its_sessions_keys_and_name() {
+    if !have(&[Kernel::Cloud]) {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = folder.path().join("root.raw");
+    fs::copy(common::root_image(), &disk).expect("a copy");
+    let boot = |id: &str| {
+        let mut boot = Boot::new(MACHINES[0]);
+        boot.disk = Some(disk.clone());
+        boot.config.machine_id = id.into();
+        boot.config.strip = true;
+        boot.ready()
+    };
+    let (own, others) = ("1".repeat(32), "2".repeat(32));
+    let guest = boot(&own);
+    guest.sh("mkdir -p /var/lib/stead/sessions/one; echo key > /etc/ssh/ssh_host_rsa_key");
+    guest.sh("echo named > /etc/hostname");
+    down(guest);
+    // Whoever starts it did not learn that it was started before.
+    let guest = boot(&own);
+    let look = "ls /etc/ssh /var/lib; hostname; cat /etc/hostname; grep -c named /etc/hosts";
+    assert_eq!(
+        guest.sh(look),
+        "/etc/ssh:\nssh_host_rsa_key\n\n/var/lib:\nstead\nnamed\nnamed\n1\n"
+    );
+    down(guest);
+    let guest = boot(&others);
+    assert_eq!(guest.sh("ls /etc/ssh /var/lib; hostname"), "/etc/ssh:\n\n/var/lib:\nguest\n");
+    // A name that the kernel would not take, or that would be two, is no name.
+    guest.sh("echo 'two names' > /etc/hostname");
+    down(guest);
+    assert_eq!(boot(&others).sh("hostname; cat /etc/hostname"), "guest\nguest\n");
+}
+
+#[test]
 fn a_root_in_memory_leaves_its_disk_as_it_was_but_folders_that_are_kept() {
     if !have(&[Kernel::Cloud]) {
         return;

@@ -438,3 +438,18 @@ fn a_nixos_machine_is_switched_and_brought_back_when_that_fails() {
         assert!(world.stead(&["plan"]).out.contains("1 system waits"));
     }
 }
+
+#[test]
+fn a_virtual_machine_masks_nothing_that_a_system_wants_to_run() {
+    use stead_file::declared::{System, Updates};
+    for updates in [Updates::Security, Updates::All] {
+        let system = System { updates, ..System::default() };
+        let whole =
+            stead_system::Whole { machine: "a".into(), name: "dev".into(), system, outside: false };
+        let desired = stead_system::debian::render(&whole);
+        assert!(desired.units.contains_key("apt-daily-upgrade.timer"));
+        for (unit, why) in stead_engines::qemu::image::masked::MASKED {
+            assert!(!desired.units.contains_key(unit), "{unit} is masked: {why}");
+        }
+    }
+}

@@ -16,14 +16,17 @@ impl Core {
     /// Starts a machine that somebody works on: looks at what it is to run on, and has [`Core::run`] do the rest.
     pub fn start_claimed(&self, wanted: &Wanted, steps: &Steps, claim: &Claim) -> Result<()> {
         let name = &wanted.name;
-        let made = self.made(name)?;
         match self.standing(name)? {
-            // Whoever started it may have been cut short: what it went on from is for no other start.
-            Standing::Up => return files::remove(&self.resume(name)),
+            Standing::Up => {
+                // Whoever started it may have been cut short: what it went on from is for no other start.
+                files::remove(&self.resume(name))?;
+                return self.is_itself(name);
+            }
             Standing::Ending => self.stop_claimed(name, steps, claim)?,
             Standing::Left => self.clear_sandbox(name)?,
             Standing::Down => {}
         }
+        let made = self.made(name)?;
         self.fits(wanted)?;
         steps.step("look at its disks")?;
         let disks = self.disks(name)?;
@@ -37,6 +40,13 @@ impl Core {
         }
         self.tell_peers(wanted);
         Ok(())
+    }
+
+    /// Notes that a machine that runs is nobody else any more, should whoever started it not have come to do so: the next
+    /// time, what is there is its own.
+    pub fn is_itself(&self, name: &str) -> Result<()> {
+        let made = self.made(name)?;
+        if made.reseed && self.met(name)? { self.write_made(&made.wanted, false) } else { Ok(()) }
     }
 
     pub fn stop(&self, name: &str, steps: &Steps) -> Result<()> {

@@ -138,12 +138,9 @@ impl Core {
         ready
     }
 
-    /// Gives an image of a person's own what it gets its agent from; one that is known to take none is not waited for.
+    /// Gives an image of a person's own what it gets its agent from. If it did not take that the last time, nobody waits.
     fn bring_agent(&self, wanted: &Wanted, vm: &mut Vm, steps: &Steps) -> Result<()> {
-        if self.agentless(&wanted.name).exists() {
-            vm.config = None;
-            return Ok(());
-        }
+        vm.doubtful = self.agentless(&wanted.name).exists();
         let Some(config) = &vm.config else { return Ok(()) };
         steps.step("write what it gets its agent from")?;
         let path = self.place.own_folder(&wanted.name).join("seed.iso");
@@ -157,7 +154,7 @@ impl Core {
         Ok(())
     }
 
-    /// The file that is there if a machine's image takes no agent.
+    /// The file that is there if no agent came of a machine's image in the time that it was waited for.
     fn agentless(&self, name: &str) -> PathBuf {
         self.place.own_folder(name).join("no-agent.json")
     }
@@ -165,6 +162,9 @@ impl Core {
     /// Stops a machine that somebody works on.
     pub fn stop_claimed(&self, name: &str, steps: &Steps, claim: &Claim) -> Result<()> {
         let ran = self.running(name)?.is_some();
+        if ran && self.is_made(name)? {
+            self.is_itself(name)?;
+        }
         self.halt(&self.programs.sandbox, name, GRACE, steps, claim)?;
         if let Some(why) = self.ended(name).filter(|_| ran) {
             steps.note(&why);
@@ -179,8 +179,13 @@ impl Core {
 
     /// The command that runs something inside.
     pub fn command(&self, name: &str, exec: &Exec) -> Result<Command> {
-        if self.agentless(name).exists() {
-            return Err(EngineError::NotNow(NO_AGENT.into()));
+        let agentless = self.agentless(name);
+        if agentless.exists() {
+            if !self.met(name)? {
+                return Err(EngineError::NotNow(NO_AGENT.into()));
+            }
+            // It was only late.
+            files::remove_file(&agentless)?;
         }
         let mut command = Command::new(&self.programs.vm);
         command.arg("exec").arg(self.keeper(name)?.join(stead_vm::files::AGENT));
@@ -194,6 +199,11 @@ impl Core {
         }
         command.arg("--").args(&exec.command);
         Ok(command)
+    }
+
+    /// Whether the agent of a machine that runs is there, or was since it was started.
+    pub fn met(&self, name: &str) -> Result<bool> {
+        Ok(self.keeper(name)?.join(stead_vm::files::MET).symlink_metadata().is_ok())
     }
 
     /// A connection to a TCP port inside.
@@ -219,5 +229,63 @@ impl Core {
         self.made(name)?;
         let socket = self.keeper(name)?.join(stead_vm::files::CONSOLE);
         Ok(Console { socket, log: self.console(name).join(vm::CONSOLE) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Guests, Programs};
+    use super::*;
+    use stead_machine::model::Wanted;
+
+    /// A machine whose keeper is somebody else's affair.
+    fn machine(folder: &std::path::Path, reseed: bool) -> Core {
+        let program = || folder.join("program");
+        let programs = Programs { sandbox: program(), hold: program(), vm: program() };
+        let images = std::sync::Arc::new(Guests::new(&folder.join("images"), &programs));
+        let core = Core::new(&folder.join("data"), &folder.join("run"), programs, images);
+        let wanted = Wanted {
+            name: "box".into(),
+            id: "0".repeat(32),
+            number: 1,
+            address: std::net::Ipv4Addr::new(10, 90, 0, 1),
+            declared: stead_file::scratch(),
+            network: None,
+            state: "box".into(),
+            created: 0,
+        };
+        files::make(&core.place.own_folder("box")).unwrap();
+        files::make(&core.place.run("box").join(KEEPER)).unwrap();
+        core.write_made(&wanted, reseed).unwrap();
+        core
+    }
+
+    fn meet(core: &Core) {
+        let met = core.place.run("box").join(KEEPER).join(stead_vm::files::MET);
+        std::fs::write(met, "").unwrap();
+    }
+
+    #[test]
+    fn an_agent_that_comes_late_is_used_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let core = machine(folder.path(), false);
+        files::write(&core.agentless("box"), &true, Sync::Later).unwrap();
+        let exec = Exec { command: vec!["true".into()], ..Exec::default() };
+        let refused = core.command("box", &exec).unwrap_err().to_string();
+        assert!(refused.contains("no agent answers inside"), "{refused}");
+        meet(&core);
+        core.command("box", &exec).unwrap();
+        assert!(!core.agentless("box").exists());
+    }
+
+    #[test]
+    fn a_machine_is_itself_only_once_its_agent_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let core = machine(folder.path(), true);
+        core.is_itself("box").unwrap();
+        assert!(core.made("box").unwrap().reseed);
+        meet(&core);
+        core.is_itself("box").unwrap();
+        assert!(!core.made("box").unwrap().reseed);
     }
 }

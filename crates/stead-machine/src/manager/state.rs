@@ -6,7 +6,6 @@ use crate::model::{Ability, NewSnapshot, Phase, Snapshot};
 use crate::records::{Claim, Pending, Record, Status, valid_name};
 use crate::{EngineError, Error};
 use std::sync::Arc;
-use stead_file::declared::Machine;
 
 impl Work {
     pub(super) async fn snapshot(&self, name: &str, asked: &NewSnapshot) -> Result<(), Error> {
@@ -143,12 +142,14 @@ impl Work {
             }
             None => {}
         }
-        let declared = Machine {
-            // A port of this host leads into one machine only.
-            ports: Vec::new(),
-            state: None,
-            ..record.applied.map_or(record.wanted.declared, |applied| applied.declared)
-        };
+        let mut declared =
+            record.applied.map_or(record.wanted.declared, |applied| applied.declared);
+        declared.state = None;
+        // A port of this host leads into one machine only.
+        declared.ports = Vec::new();
+        if let Some(desktop) = &mut declared.qemu.desktop {
+            (desktop.vnc, desktop.rdp) = (None, None);
+        }
         self.is_free(to, &declared.engine).await?;
         let claim = Claim { owner: None, declared, network: record.wanted.network };
         let pending = Pending::Clone { from: from.into(), operation: self.id() };

@@ -53,8 +53,8 @@ pub struct Evidence {
     pub updates: Seen<Vec<String>>,
     /// How many days ago it was last looked for updates.
     pub lists_age: Seen<u64>,
-    /// Why the machine is to be started again, if it is.
-    pub restart: Seen<Option<String>>,
+    /// What runs and is not what is installed, if anything is.
+    pub restart: Seen<Option<Old>>,
     /// Packages that are installed, by their Debian name.
     pub packages: Seen<BTreeSet<String>>,
     /// Agents by name, and where each is.
@@ -273,4 +273,13 @@ pub struct Disk {
     pub used: u8,
     /// Per cent of its files that are taken.
     pub files: u8,
+}
+
+/// What runs is older than what is installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Old {
+    /// A restart changes that. Why.
+    Restart(String),
+    /// It is a kernel that this machine is given from outside, whatever is installed in it. Which.
+    Given(String),
 }

@@ -15,12 +15,16 @@ use rustix::io::{Errno, read};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustix::stdio::{stderr, stdin, stdout};
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
+use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 /// Exit status when the machine could not be reached.
 pub const NOT_ENTERED: u8 = 125;
 
+/// After how long without an answer a person is told that there is none.
+const WORD: Duration = Duration::from_secs(10);
 /// Signals that are handed on to the command.
 const HANDED_ON: [i32; 6] =
     [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2];
@@ -75,12 +79,23 @@ pub fn exec(socket: &Path, command: Exec) -> Result<u8> {
     carried.carry(stands_for[0])
 }
 
-/// Waits for an answer. The signal that this is to end by, if it came first: the machine may stand still.
+/// Waits for an answer, which takes as long as a machine boots or stands still: a person is told, and may have enough of it. The
+/// signal that this is to end by, if it came first.
 fn ended_before(stream: &UnixStream, arrivals: &OwnedFd) -> Option<u8> {
+    let mut limit = Some(Timespec { tv_sec: WORD.as_secs() as i64, tv_nsec: 0 });
     loop {
         let mut fds = [PollFd::new(stream, PollFlags::IN), PollFd::new(arrivals, PollFlags::IN)];
-        if poll(&mut fds, None).is_err() {
-            continue;
+        match poll(&mut fds, limit.as_ref()) {
+            Err(_) => continue,
+            Ok(0) => {
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "stead-vm: no answer from inside for {} s; it goes on once the machine answers",
+                    WORD.as_secs()
+                );
+                limit = None;
+            }
+            Ok(_) => {}
         }
         if !fds[0].revents().is_empty() {
             return None;

@@ -12,6 +12,7 @@ use crate::line::mux::Happened;
 use crate::line::spoken::{Answer, Question, Request, read_line, write_line};
 use crate::sys;
 use rustix::fd::AsFd;
+use rustix::system::RebootCommand;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Mutex, OnceLock};
@@ -118,7 +119,9 @@ fn become_other(machine: &Machine, new: Config) -> Result<()> {
     if let Some(ms) = new.clock_ms {
         clock::set(ms)?;
     }
-    if new.strip {
+    let root = place::root("/")?;
+    let strip = new.strip && !identity::is_own(root.as_fd(), &new);
+    if strip {
         // They go on for a machine that this one is not.
         sessions::end();
     }
@@ -126,13 +129,12 @@ fn become_other(machine: &Machine, new: Config) -> Result<()> {
         // What the host's folders were like is remembered, and they may be otherwise by now.
         let _ = std::fs::write("/proc/sys/vm/drop_caches", "3");
     }
-    let root = place::root("/")?;
     identity::write(root.as_fd(), &new)?;
     net::change(config.net.as_ref(), new.net.as_ref(), &Arrivals::listen()?)?;
     let had: Vec<u16> = std::mem::take(&mut config.host_ports);
     forward::listen_all(new.host_ports.iter().filter(|port| !had.contains(port)), new.net.as_ref());
     keys::make();
-    if new.strip {
+    if strip {
         if config.guest == Guest::Full {
             full::know_keys_again();
         }
@@ -167,6 +169,6 @@ fn down(guest: Guest) {
     if !asked.is_ok_and(|status| status.success()) {
         say("systemd does not turn the machine off; the agent does");
         crate::guest::root::leave();
-        light::end();
+        light::end(RebootCommand::PowerOff);
     }
 }

@@ -27,7 +27,7 @@ pub struct Config {
     pub env: BTreeMap<String, String>,
     /// Ports on 127.0.0.1 inside that lead to the same ports of the gateway.
     pub host_ports: Vec<u16>,
-    /// The root was another machine's: what tells machines apart is removed from it.
+    /// The root was another machine's, unless it has this machine's id by now: what tells machines apart is removed from it.
     pub strip: bool,
     /// What time it is, in milliseconds since 1970.
     pub clock_ms: Option<u64>,

@@ -7,16 +7,29 @@ use rustix::fd::BorrowedFd;
 use std::ffi::OsStr;
 use std::fmt::Write;
 
-/// Writes it into the root, and tells the kernel the name.
+/// The longest name that the kernel takes.
+const LONGEST: usize = 64;
+
+/// Whether the root has been this machine's before: what tells machines apart in it is its own, and its name what somebody
+/// inside may have made it.
+pub fn is_own(root: BorrowedFd<'_>, config: &Config) -> bool {
+    let id = &config.machine_id;
+    !id.is_empty()
+        && place::read(root, "/etc/machine-id", 64).is_some_and(|found| found.trim_end() == id)
+}
+
+/// Writes it into the root, and tells the kernel the name. The id comes after all that depends on whose the root was.
 pub fn write(root: BorrowedFd<'_>, config: &Config) -> Result<()> {
-    if config.strip {
+    let own = is_own(root, config);
+    if config.strip && !own {
         strip(root)?;
     }
-    let name = &config.hostname;
+    let given = if own { name_inside(root) } else { None };
+    let name = given.as_ref().unwrap_or(&config.hostname);
     if !name.is_empty() {
         rustix::system::sethostname(name.as_bytes()).tried(|| format!("the host name {name}"))?;
         place::write(root, "/etc/hostname", &format!("{name}\n"), 0o644)?;
-        place::write(root, "/etc/hosts", &hosts(config), 0o644)?;
+        place::write(root, "/etc/hosts", &hosts(name, config), 0o644)?;
     }
     if !config.machine_id.is_empty() {
         let id = &config.machine_id;
@@ -43,10 +56,17 @@ pub fn write(root: BorrowedFd<'_>, config: &Config) -> Result<()> {
     Ok(())
 }
 
-fn hosts(config: &Config) -> String {
+/// The name that the root has.
+fn name_inside(root: BorrowedFd<'_>) -> Option<String> {
+    let text = place::read(root, "/etc/hostname", 256)?;
+    let name = text.trim();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    (!name.is_empty() && name.len() <= LONGEST && name.bytes().all(plain)).then(|| name.to_owned())
+}
+
+fn hosts(name: &str, config: &Config) -> String {
     let mut hosts =
         String::from("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
-    let name = &config.hostname;
     let _ = match &config.net {
         Some(net) => writeln!(hosts, "{}\t{name}", net.address),
         None => writeln!(hosts, "127.0.1.1\t{name}"),

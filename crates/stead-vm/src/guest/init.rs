@@ -6,8 +6,8 @@ use crate::guest::config::{Config, Guest, ShareKind};
 use crate::guest::kernel::Needed;
 use crate::guest::port::Port;
 use crate::guest::{
-    CONFIG, ENCLOSED, FIRST, PROGRAMS, SELF, clock, full, identity, kernel, net, place, root, say,
-    shares, shell,
+    CONFIG, ENCLOSED, FIRST, PROGRAMS, SELF, clock, full, identity, kernel, net, place, power,
+    root, say, shares, shell,
 };
 use rustix::fd::AsFd;
 use std::convert::Infallible;
@@ -54,6 +54,9 @@ fn boot() -> Result<Infallible> {
         root::put_persist(persist, new.as_fd(), &arrivals)?;
     }
     identity::write(new.as_fd(), &config)?;
+    if config.guest == Guest::Light {
+        power::put(new.as_fd());
+    }
     shares::put(&config.shares, new.as_fd())?;
     net::put(config.net.as_ref(), &arrivals)?;
     root::enter(new.as_fd())?;

@@ -1,4 +1,5 @@
-//! The first process of a light guest: it takes in the dead, has the agent run, and turns the machine off when it is told to.
+//! The first process of a light guest: it takes in the dead, has the agent run, and turns the machine off, or has it begin anew,
+//! when it is told to.
 
 use crate::failure::{Result, Tried};
 use crate::guest::config::Config;
@@ -13,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// By this signal it is told to turn the machine off.
 pub const TURN_OFF: i32 = libc::SIGUSR2;
+/// By this signal it is told to have the machine begin anew: it is what the kernel sends for control, alt and delete, too.
+pub const BEGIN_ANEW: i32 = libc::SIGINT;
 /// How long everybody has to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long after its start an agent that has ended is started again.
@@ -24,8 +27,10 @@ pub fn run() -> ExitCode {
         eprintln!("stead-vm: this is for the first process of a machine");
         return ExitCode::from(2);
     }
-    let signals = [libc::SIGCHLD, TURN_OFF, libc::SIGTERM, libc::SIGINT];
+    let signals = [libc::SIGCHLD, TURN_OFF, libc::SIGTERM, BEGIN_ANEW];
     sys::block(&signals);
+    // The kernel would begin anew with everybody in the midst of what they do.
+    let _ = reboot(RebootCommand::CadOff);
     let arrivals = match sys::signal_fd(&signals) {
         Ok(arrivals) => arrivals,
         Err(e) => {
@@ -42,8 +47,10 @@ pub fn run() -> ExitCode {
     loop {
         wait_for(&arrivals, kept.iter().filter_map(Kept::due).min());
         while let Some(signal) = sys::read_signal(&arrivals) {
-            if signal.number != libc::SIGCHLD {
-                turn_off(&arrivals);
+            match signal.number {
+                libc::SIGCHLD => {}
+                BEGIN_ANEW => finish(&arrivals, RebootCommand::Restart),
+                _ => finish(&arrivals, RebootCommand::PowerOff),
             }
         }
         reap(|pid| kept.iter_mut().for_each(|kept| kept.has_ended(pid)));
@@ -119,8 +126,8 @@ fn reap(mut each: impl FnMut(i32)) {
     }
 }
 
-/// Ends everybody, writes the disks, and turns the machine off.
-fn turn_off(arrivals: &OwnedFd) -> ! {
+/// Ends everybody, writes the disks, and turns the machine off or has it begin anew.
+fn finish(arrivals: &OwnedFd, how: RebootCommand) -> ! {
     let deadline = Instant::now() + GRACE;
     let _ = sys::kill(-1, false, libc::SIGTERM);
     let _ = sys::kill(-1, false, libc::SIGCONT);
@@ -136,15 +143,12 @@ fn turn_off(arrivals: &OwnedFd) -> ! {
     }
     let _ = sys::kill(-1, false, libc::SIGKILL);
     root::leave();
-    end()
+    end(how)
 }
 
-/// Turns the machine off, or has it begin anew where it cannot be turned off: its keeper takes that for the same.
-pub fn end() -> ! {
-    if std::fs::exists("/sys/firmware/acpi/tables").unwrap_or(false) {
-        let _ = reboot(RebootCommand::PowerOff);
-    }
-    let _ = reboot(RebootCommand::Restart);
+/// Turns the machine off, or has it begin anew, with no regard to anybody.
+pub fn end(how: RebootCommand) -> ! {
+    let _ = reboot(how);
     std::process::exit(1)
 }
 

@@ -20,6 +20,7 @@ pub mod light;
 mod net;
 mod place;
 mod port;
+pub mod power;
 mod root;
 mod sessions;
 mod shares;

@@ -70,6 +70,16 @@ pub fn file(root: BorrowedFd<'_>, path: &Path) -> Option<OwnedFd> {
     (kind == rustix::fs::FileType::RegularFile).then_some(found)
 }
 
+/// What is in the plain file `path` below `root`, if it is text of at most `most` bytes; no link is followed.
+pub fn read(root: BorrowedFd<'_>, path: &str, most: u64) -> Option<String> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+    let file = std::fs::File::from(beneath(root, Path::new(path), flags, false).ok()?);
+    file.metadata().ok().filter(|about| about.is_file() && about.len() <= most)?;
+    let mut text = String::new();
+    file.take(most).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
 /// Makes `text` what is in the file `path` below `root`. Whatever else is in its place is replaced, unless it is a folder.
 pub fn write(root: BorrowedFd<'_>, path: &str, text: &str, mode: u32) -> Result<()> {
     let path = Path::new(path);

@@ -53,6 +53,8 @@ impl<F: Fn()> Keeper for Ours<F> {
     }
 
     fn ready(&mut self) {
+        // What another machine left is gone. What is there when the guest boots again is its own.
+        self.config.strip = false;
         (self.there)();
     }
 }
@@ -104,4 +106,20 @@ pub fn freeze(folder: &Path) -> Result<Held> {
 fn ask(folder: &Path, request: &Request, limit: Duration) -> Result<()> {
     client::ask(&folder.join(AGENT), request, Some(limit))
         .map_err(|e| VmError::refused(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_that_boots_again_keeps_what_is_its_own() {
+        let config = Config { strip: true, ..Config::default() };
+        let mut keeper = Ours { config, there: || {} };
+        assert!(keeper.config().strip);
+        // It ended before its agent was there.
+        assert!(keeper.config().strip);
+        keeper.ready();
+        assert!(!keeper.config().strip);
+    }
 }

@@ -81,7 +81,9 @@ pub fn run(spec: &Path) -> ExitCode {
         }
     };
     let mut starter = Starter::at(&vm.folder.join(files::READY));
-    let _ = std::fs::remove_file(&vm.ended);
+    for of_another_life in [&vm.ended, &vm.folder.join(files::MET)] {
+        let _ = std::fs::remove_file(of_another_life);
+    }
     let ended = match Keeper::start(&vm, &mut starter) {
         Ok(mut keeper) => keeper.live(&mut starter),
         Err(e) => Ended { orderly: false, why: e.to_string(), at: 0 },
@@ -125,6 +127,8 @@ struct Keeper<'a> {
     quiesced: bool,
     /// Whether it goes on from kept memory, or has an init of its own: it does not know who it is now.
     old: bool,
+    /// Whether the agent inside was ever there: nobody else is waited for.
+    met: bool,
 }
 
 impl<'a> Keeper<'a> {
@@ -222,6 +226,7 @@ impl<'a> Keeper<'a> {
                 qemu,
                 quiesced: false,
                 old: vm.resume.is_some() || vm.boot == Boot::Firmware,
+                met: false,
             },
             Err(e) => {
                 let why = shares::ended(&mut serving).or_else(|| said(vm));
@@ -243,7 +248,7 @@ impl<'a> Keeper<'a> {
     }
 
     fn live(&mut self, starter: &mut Starter) -> Ended {
-        if self.vm.config.is_none() {
+        if self.vm.config.is_none() || self.vm.doubtful {
             starter.done(&Told::Ready);
         }
         loop {
@@ -312,7 +317,7 @@ impl<'a> Keeper<'a> {
         self.ending = Some(Instant::now());
         // One that hangs must not keep this from what it does then.
         let _ = self.qmp.ask_within("cont", QUIT);
-        let by_agent = self.vm.config.is_some() && agent::down(&self.vm.folder).is_ok();
+        let by_agent = self.met && agent::down(&self.vm.folder).is_ok();
         if !by_agent {
             // As if somebody pressed the button on the machine.
             let _ = self.qmp.ask_within("system_powerdown", QUIT);
@@ -363,12 +368,14 @@ impl<'a> Keeper<'a> {
                 return;
             }
         }
+        self.met = true;
+        let _ = File::create(self.vm.folder.join(files::MET));
         starter.done(&Told::Ready);
     }
 
     fn panic(&mut self, why: &str) {
         // Anybody inside can write such a line to the console; a kernel that panicked answers nothing.
-        if self.vm.config.is_some() && agent::answers(&self.vm.folder) {
+        if self.met && agent::answers(&self.vm.folder) {
             return;
         }
         self.panicked = Some(format!("its kernel panicked: {why}"));
@@ -453,7 +460,7 @@ impl<'a> Keeper<'a> {
     /// Has the guest's disks stand still, where that is possible. Not with a share that nobody serves: who copies from it to a
     /// disk cannot be waited for.
     fn freeze(&mut self) -> Option<Held> {
-        let can = self.vm.config.is_some() && shares::unserved(&mut self.shares).is_empty();
+        let can = self.met && shares::unserved(&mut self.shares).is_empty();
         can.then(|| agent::freeze(&self.vm.folder).ok()).flatten()
     }
 

@@ -8,10 +8,14 @@ use crate::cli::Doctor;
 use crate::failure::{Failure, Outcome};
 use crate::present;
 use crate::steward::Steward;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 use stead_engines::sandbox::{self, Programs, Sandbox};
 use stead_hold::clock::now_ms;
 use stead_hold::folder::Places;
@@ -24,6 +28,9 @@ use stead_steward::machines::api::Shown;
 /// The throwaway machine: its number is the last that there is, so that it takes nobody's ids.
 const NAME: &str = "doctor";
 const NUMBER: u32 = 4095;
+
+/// How long a machine may take to run a command that does nothing: one that boots takes longer, one that is busy does not.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// File systems that share blocks between copies, by the number that the kernel gives them.
 const SHARING: [rustix::fs::FsWord; 2] = [0x9123_683e, 0x5846_5342];
@@ -110,15 +117,36 @@ fn of_machine(name: &str) -> Result<Vec<Finding>, Failure> {
         let words = ["/bin/sh", "-c", "exit 0"].map(String::from);
         let entered = door::command(&steward, name, None, &[], &words)
             .map_err(|failure| failure.to_string())
-            .and_then(|mut command| {
-                let output = command.stdin(Stdio::null()).output().map_err(|e| e.to_string())?;
-                let said = String::from_utf8_lossy(&output.stderr);
-                if output.status.success() { Ok(()) } else { Err(said.trim().to_owned()) }
-            });
+            .and_then(|command| within(command, PATIENCE));
         findings.push(Finding::needed("a command runs inside", entered));
     }
     findings.extend(shown.notes.into_iter().map(|note| Finding::of("all is well", Err(note))));
     Ok(findings)
+}
+
+/// Runs a command, which is killed if it takes longer. Why it did not succeed.
+fn within(mut command: Command, limit: Duration) -> Result<(), String> {
+    let failed = |e: std::io::Error| e.to_string();
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(failed)?;
+    let ended = pidfd_open(Pid::from_child(&child), PidfdFlags::empty());
+    let ended = ended.map_err(|e| failed(e.into()))?;
+    let time = Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: 0 };
+    let mut fds = [PollFd::new(&ended, PollFlags::IN)];
+    let in_time = loop {
+        match poll(&mut fds, Some(&time)) {
+            Err(Errno::INTR) => {}
+            polled => break polled.is_ok_and(|n| n > 0),
+        }
+    };
+    if !in_time {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(format!("nobody answers from inside within {} s", limit.as_secs()));
+    }
+    let output = child.wait_with_output().map_err(failed)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() { Ok(()) } else { Err(said.trim().to_owned()) }
 }
 
 /// What this host can do.

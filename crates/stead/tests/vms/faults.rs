@@ -62,8 +62,21 @@ fn a_qemu_that_hangs_is_ended_and_it_is_said() {
     world.sh_ok("a", "echo precious > /root/data; sync");
     let qemu = Pid::from_raw(world.process_of("a", QEMU)).unwrap();
     kill_process(qemu, Signal::STOP).unwrap();
-    // Looking asks nobody who does not answer.
+    // Looking asks nobody who does not answer, and whoever must ask says so after a while.
     assert_eq!(world.machine("a")["phase"], "running");
+    let doctor = world.stead(&["doctor", "a"]);
+    assert_eq!(doctor.status, 1, "{doctor:?}");
+    let word = "a command runs inside: nobody answers from inside within 15 s";
+    assert!(doctor.out.contains(word), "{doctor:?}");
+    let mut exec = world.stead_command();
+    exec.args(["exec", "a", "--", "true"]).stderr(std::process::Stdio::piped());
+    let mut exec = exec.spawn().unwrap();
+    let mut said = String::new();
+    let mut lines = std::io::BufReader::new(exec.stderr.take().unwrap());
+    std::io::BufRead::read_line(&mut lines, &mut said).unwrap();
+    assert!(said.contains("no answer from inside for 10 s"), "{said}");
+    kill_process(Pid::from_child(&exec), Signal::INT).unwrap();
+    assert!(!exec.wait().unwrap().success());
     let said = world.stead(&["down", "a"]);
     assert_eq!(said.status, 0, "{said:?}");
     assert!(format!("{}{}", said.out, said.err).contains("QEMU hung, and was killed"), "{said:?}");

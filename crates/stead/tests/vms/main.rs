@@ -11,5 +11,6 @@ mod cut_short;
 mod disks;
 mod faults;
 mod memory_cut_short;
+mod reboots;
 mod sessions;
 mod several;

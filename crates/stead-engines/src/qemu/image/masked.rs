@@ -1,7 +1,7 @@
 //! What a full guest does not start when we boot it: the agent has done it, or it is of no use in a guest.
 
 /// Units, each with why it is not started.
-pub const MASKED: [(&str, &str); 17] = [
+pub const MASKED: [(&str, &str); 15] = [
     ("cloud-init-local.service", "the agent sets name, keys and network"),
     ("cloud-init.service", "as before"),
     ("cloud-init-network.service", "as before, by its later name"),
@@ -10,8 +10,6 @@ pub const MASKED: [(&str, &str); 17] = [
     ("cloud-final.service", "as before"),
     ("cloud-init-hotplugd.socket", "as before"),
     ("systemd-networkd-wait-online.service", "the network is there before systemd is"),
-    ("apt-daily.timer", "a guest that has just started is not to be busy with updates"),
-    ("apt-daily-upgrade.timer", "as before"),
     ("e2scrub_reap.service", "there is no LVM whose snapshots would be checked"),
     ("e2scrub_all.timer", "as before"),
     ("systemd-pstore.service", "there is no memory that keeps crashes; the keeper sees them"),

@@ -121,6 +121,7 @@ pub fn describe(core: &Core, wanted: &Wanted, disks: &[Disk], on: &OnWhat, resee
         console_log: core.console(&wanted.name).join(CONSOLE),
         ended: core.console(&wanted.name).join(ENDED),
         resume: on.resume.clone(),
+        doubtful: false,
         config: Some(config),
         screen: declared.qemu.desktop.as_ref().map(|desktop| {
             let (width, height) = desktop.size();

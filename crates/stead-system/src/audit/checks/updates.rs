@@ -3,7 +3,7 @@
 use super::{Check, Fix, Judged, Judgement, concerns, unless};
 use crate::Whole;
 use crate::audit::clean::some;
-use crate::audit::evidence::{Evidence, Unit};
+use crate::audit::evidence::{Evidence, Old, Unit};
 use crate::audit::report::{Action, Severity};
 use stead_file::declared::{Os, Updates};
 
@@ -100,6 +100,10 @@ fn looked(whole: &Whole, evidence: &Evidence) -> Judgement {
 fn restart(_: &Whole, evidence: &Evidence) -> Judgement {
     Ok(match evidence.restart.as_ref()? {
         None => Judged::Pass("nothing waits for a restart".into()),
-        Some(why) => Judged::Fail(why.clone(), Fix::Do("restart the machine".into())),
+        Some(Old::Restart(why)) => Judged::Fail(why.clone(), Fix::Do("restart the machine".into())),
+        Some(Old::Given(why)) => Judged::Fail(
+            why.clone(),
+            Fix::Do("make its image anew, and the machine of that: docs/qemu.md, Kernels".into()),
+        ),
     })
 }

@@ -1,7 +1,7 @@
 //! What a machine is called, where it is, and how it fares.
 
 use super::files::Place;
-use crate::audit::evidence::{Disk, Seen};
+use crate::audit::evidence::{Disk, Old, Seen};
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -67,16 +67,17 @@ pub fn ipv6(place: &Place) -> bool {
     text.lines().any(|line| line.split_whitespace().last().is_some_and(|name| name != "lo"))
 }
 
-/// Why the machine is to be started again.
-pub fn restart(place: &Place) -> Seen<Option<String>> {
+/// What runs and is not what is installed.
+pub fn restart(place: &Place) -> Seen<Option<Old>> {
     if place.path("/run/reboot-required").exists() {
-        return Ok(Some("a package asked for a restart".into()));
+        return Ok(Some(Old::Restart("a package asked for a restart".into())));
     }
     let real = |path: &str| place.path(path).canonicalize().ok();
     if let (Some(booted), Some(current)) =
         (real("/run/booted-system/kernel"), real("/run/current-system/kernel"))
     {
-        return Ok((booted != current).then(|| "another kernel is installed than runs".into()));
+        return Ok((booted != current)
+            .then(|| Old::Restart("another kernel is installed than runs".into())));
     }
     let release = place.read("/proc/sys/kernel/osrelease")?;
     let installed = place.list("/boot")?;
@@ -84,13 +85,25 @@ pub fn restart(place: &Place) -> Seen<Option<String>> {
         path.file_name()?.to_string_lossy().strip_prefix("vmlinuz-").map(str::to_owned)
     });
     let newest = newer.max_by(|a, b| super::version::compare(a, b));
-    // A kernel that is not in /boot was given from outside.
-    Ok(newest
-        .filter(|newest| {
-            let given = !place.path(format!("/boot/vmlinuz-{}", release.trim())).exists();
-            !given && newest != release.trim()
-        })
-        .map(|newest| format!("{newest} is installed, {} runs", release.trim())))
+    let release = release.trim();
+    let by_stead = by_stead(place);
+    // Another kernel that is not in /boot was given from outside by somebody who knows.
+    let known = by_stead || place.path(format!("/boot/vmlinuz-{release}")).exists();
+    Ok(newest.filter(|newest| known && newest != release).map(|newest| {
+        let both = format!("{newest} is installed, {release} runs");
+        if by_stead {
+            Old::Given(format!("{both}, which Stead gives this machine"))
+        } else {
+            Old::Restart(both)
+        }
+    }))
+}
+
+/// Whether Stead starts a kernel of its own in this machine: an image of a person's own has a boot loader, which says so.
+fn by_stead(place: &Place) -> bool {
+    let line = place.read_or_none("/proc/cmdline").unwrap_or_default();
+    let loaded = line.split_whitespace().any(|word| word.starts_with("BOOT_IMAGE="));
+    !loaded && place.path("/run/stead/config.json").exists()
 }
 
 /// Whether the kernel's clock is held to another's.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::audit::evidence::{Password, Unit};
+use crate::audit::evidence::{Old, Password, Unit};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
@@ -236,6 +236,33 @@ fn an_update_that_closes_a_hole_is_one_of_a_later_version() {
     assert_eq!(packages::updates(&place).unwrap(), ["a 1.0-1+deb12u1"]);
     let installed = packages::installed(&place).unwrap();
     assert!(installed.contains("z") && !installed.contains("b"));
+}
+
+#[test]
+fn a_kernel_that_is_older_than_what_is_installed_is_told_apart_by_who_gives_it() {
+    let root = tempfile::tempdir().unwrap();
+    let place = Place::below(root.path());
+    put(root.path(), "proc/sys/kernel/osrelease", "6.1.0-9-amd64\n");
+    put(root.path(), "proc/cmdline", "BOOT_IMAGE=/boot/vmlinuz-6.1.0-9-amd64 ro\n");
+    put(root.path(), "boot/vmlinuz-6.1.0-9-amd64", "");
+    assert_eq!(machine::restart(&place).unwrap(), None);
+    put(root.path(), "boot/vmlinuz-6.1.0-10-amd64", "");
+    let both = "6.1.0-10-amd64 is installed, 6.1.0-9-amd64 runs";
+    assert_eq!(machine::restart(&place).unwrap(), Some(Old::Restart(both.into())));
+    // An image of a person's own starts what is installed in it.
+    put(root.path(), "run/stead/config.json", "{}");
+    assert_eq!(machine::restart(&place).unwrap(), Some(Old::Restart(both.into())));
+    put(root.path(), "proc/cmdline", "console=ttyS0 quiet\n");
+    let given = || match machine::restart(&place).unwrap() {
+        Some(Old::Given(why)) => assert!(why.starts_with(both), "{why}"),
+        other => panic!("{other:?}"),
+    };
+    given();
+    // Also once the package is gone that it came with.
+    fs::remove_file(root.path().join("boot/vmlinuz-6.1.0-9-amd64")).unwrap();
+    given();
+    fs::remove_file(root.path().join("run/stead/config.json")).unwrap();
+    assert_eq!(machine::restart(&place).unwrap(), None);
 }
 
 #[test]

@@ -362,7 +362,7 @@ pub const TABLE: &[Row] = &[
     row!(
         "updates.restart",
         "another kernel",
-        |_, e| e.restart = Ok(Some("another kernel".into())),
+        |_, e| e.restart = Ok(Some(Old::Restart("another kernel".into()))),
         |e| e.restart = none()
     ),
     row!("machine.system", "nixos, declared is debian", |_, e| e.os = Ok("nixos".into()), |e| e
