@@ -143,6 +143,8 @@ pub fn remove_folder(root: BorrowedFd<'_>, path: &str) -> Result<()> {
     // Links are not followed by this.
     match std::fs::remove_dir_all(&whole) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        // A folder of the disk that is kept is mounted there: it is empty now.
+        Err(e) if e.kind() == std::io::ErrorKind::ResourceBusy => Ok(()),
         removed => removed.tried(|| format!("removing {path} inside")),
     }
 }

@@ -48,6 +48,17 @@ enum Room {
     Tried,
 }
 
+/// What is known of the agent inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Inside {
+    /// It goes on from kept memory, or has an init of its own: it does not know who it is now.
+    Stranger,
+    /// It is told who it is when it boots.
+    Expected,
+    /// It was there.
+    Met,
+}
+
 /// What this waits for.
 enum Happened {
     /// It is to end the machine.
@@ -125,10 +136,8 @@ struct Keeper<'a> {
     qemu: OwnedFd,
     /// Whether everything was on disk at the last snapshot.
     quiesced: bool,
-    /// Whether it goes on from kept memory, or has an init of its own: it does not know who it is now.
-    old: bool,
-    /// Whether the agent inside was ever there: nobody else is waited for.
-    met: bool,
+    /// What is known of the agent inside.
+    inside: Inside,
 }
 
 impl<'a> Keeper<'a> {
@@ -225,8 +234,11 @@ impl<'a> Keeper<'a> {
                 orderly: None,
                 qemu,
                 quiesced: false,
-                old: vm.resume.is_some() || vm.boot == Boot::Firmware,
-                met: false,
+                inside: if vm.resume.is_some() || vm.boot == Boot::Firmware {
+                    Inside::Stranger
+                } else {
+                    Inside::Expected
+                },
             },
             Err(e) => {
                 let why = shares::ended(&mut serving).or_else(|| said(vm));
@@ -317,7 +329,7 @@ impl<'a> Keeper<'a> {
         self.ending = Some(Instant::now());
         // One that hangs must not keep this from what it does then.
         let _ = self.qmp.ask_within("cont", QUIT);
-        let by_agent = self.met && agent::down(&self.vm.folder).is_ok();
+        let by_agent = self.met() && agent::down(&self.vm.folder).is_ok();
         if !by_agent {
             // As if somebody pressed the button on the machine.
             let _ = self.qmp.ask_within("system_powerdown", QUIT);
@@ -359,8 +371,8 @@ impl<'a> Keeper<'a> {
     }
 
     fn agent(&mut self, starter: &mut Starter) {
-        if let (Some(config), true) = (&self.vm.config, self.old) {
-            self.old = false;
+        if let (Some(config), true) = (&self.vm.config, self.inside == Inside::Stranger) {
+            self.inside = Inside::Expected;
             if let Err(e) = agent::become_again(&self.vm.folder, config) {
                 // With another's name and an old clock it is not what was asked for.
                 self.panicked = Some(format!("it did not take its identity: {e}"));
@@ -368,14 +380,19 @@ impl<'a> Keeper<'a> {
                 return;
             }
         }
-        self.met = true;
+        self.inside = Inside::Met;
         let _ = File::create(self.vm.folder.join(files::MET));
         starter.done(&Told::Ready);
     }
 
+    /// Whether the agent inside was ever there: nobody else is waited for.
+    fn met(&self) -> bool {
+        self.inside == Inside::Met
+    }
+
     fn panic(&mut self, why: &str) {
         // Anybody inside can write such a line to the console; a kernel that panicked answers nothing.
-        if self.met && agent::answers(&self.vm.folder) {
+        if self.met() && agent::answers(&self.vm.folder) {
             return;
         }
         self.panicked = Some(format!("its kernel panicked: {why}"));
@@ -460,7 +477,7 @@ impl<'a> Keeper<'a> {
     /// Has the guest's disks stand still, where that is possible. Not with a share that nobody serves: who copies from it to a
     /// disk cannot be waited for.
     fn freeze(&mut self) -> Option<Held> {
-        let can = self.met && shares::unserved(&mut self.shares).is_empty();
+        let can = self.met() && shares::unserved(&mut self.shares).is_empty();
         can.then(|| agent::freeze(&self.vm.folder).ok()).flatten()
     }
 

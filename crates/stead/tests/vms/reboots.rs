@@ -64,3 +64,24 @@ fn a_clone_that_is_rebooted_inside_keeps_its_sessions_and_keys() {
     reboot_and_poweroff(&world, "copy");
     world.ok(&["down", "copy"]);
 }
+
+#[test]
+fn a_clone_whose_first_start_nobody_finished_keeps_what_is_made_in_it() {
+    let world = World::of_vms();
+    let keep = "ephemeral = true\npersist = [\"/var/lib/stead\", \"/etc/ssh\"]\n";
+    world.apply(&light("a", keep));
+    world.ok(&["clone", "a", "copy"]);
+    let mut up = world.stead_command();
+    let mut up = up.args(["up", "copy"]).spawn().unwrap();
+    until("its QEMU", || {
+        let log = world.places().data.join("machines/copy/console/console.log");
+        log.metadata().is_ok_and(|log| log.len() > 0).then_some(())
+    });
+    world.kill_steward();
+    let _ = up.wait();
+    until("its agent", || (world.sh("copy", "true").status == 0).then_some(()));
+    world.sh_ok("copy", KEY);
+    world.ok(&["restart", "-m", "copy"]);
+    assert!(world.sh_ok("copy", "cat /etc/ssh/ssh_host_ed25519_key.pub").contains("AAAA"));
+    world.ok(&["down", "copy", "a"]);
+}
