@@ -58,14 +58,14 @@ fn read(object: &[u8]) -> Option<Vec<u8>> {
         Some(UNREAD.iter().any(|unread| unread.as_bytes() == name))
     };
     let mut lean = object.get(..HEAD)?.to_vec();
-    for n in 0..count {
+    for (n, section) in sections.iter_mut().enumerate() {
         let kind = field(n, 4, 4)? as u64;
         if unread(n)? || (kind == RELOCATIONS && unread(field(n, 44, 4)?)?) {
-            sections[n].fill(0);
+            section.fill(0);
         } else if kind != NONE && kind != NO_BITS {
             let bytes = object.get(field(n, 24, 8)?..)?.get(..field(n, 32, 8)?)?;
             lean.resize(lean.len().next_multiple_of(field(n, 48, 8)?.max(1)), 0);
-            sections[n][24..32].copy_from_slice(&(lean.len() as u64).to_le_bytes());
+            section[24..32].copy_from_slice(&(lean.len() as u64).to_le_bytes());
             lean.extend_from_slice(bytes);
         }
     }
