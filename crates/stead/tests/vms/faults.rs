@@ -66,8 +66,8 @@ fn a_qemu_that_hangs_is_ended_and_it_is_said() {
     assert_eq!(world.machine("a")["phase"], "running");
     let doctor = world.stead(&["doctor", "a"]);
     assert_eq!(doctor.status, 1, "{doctor:?}");
-    let word = "a command runs inside: nobody answers from inside within 15 s";
-    assert!(doctor.out.contains(word), "{doctor:?}");
+    let refusal = "a command runs inside: nobody answers from inside within 15 s";
+    assert!(doctor.out.contains(refusal), "{doctor:?}");
     let mut exec = world.stead_command();
     exec.args(["exec", "a", "--", "true"]).stderr(std::process::Stdio::piped());
     let mut exec = exec.spawn().unwrap();
