@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn a_guest_that_boots_again_keeps_what_is_its_own() {
         let config = Config { strip: true, ..Config::default() };
-        let mut keeper = Ours { config, there: || {} };
+        let mut keeper = Ours { config, boots: true, there: || {} };
         assert!(keeper.config().strip);
         // It ended before its agent was there.
         assert!(keeper.config().strip);
