@@ -1,5 +1,5 @@
 //! What engines have in common whose machines run in sandboxes of `stead-box`: who works on a machine, whether it runs,
-//! and states as stacks of layers. What a layer is, each engine says by a [`Kind`].
+//! and states as stacks of layers. What a layer is, each engine says by a [`store::Kind`].
 
 pub mod bounded;
 pub mod claim;

@@ -84,7 +84,7 @@ pub fn images(data: &Path) -> PathBuf {
     std::env::var_os("STEAD_IMAGES").map_or_else(|| data.join("images"), PathBuf::from)
 }
 
-/// The engine with the programs that lie beside this one, and [`images`].
+/// The engine with the programs that lie beside this one, and [`images()`].
 pub fn engine(data: &Path, runtime: &Path, hold: &Path) -> Qemu {
     let programs = Programs {
         sandbox: crate::beside("stead-box"),

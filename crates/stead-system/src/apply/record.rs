@@ -19,7 +19,7 @@ pub(super) struct Record {
     pub files: BTreeMap<PathBuf, Option<File>>,
     /// Links, and where they led before.
     pub links: BTreeMap<PathBuf, Option<PathBuf>>,
-    /// What is no text in whose place something of Stead's is: it lies beside that, as [`files::aside`] names it.
+    /// What is no text in whose place something of Stead's is: it lies beside that, as `files::aside` names it.
     pub aside: BTreeSet<PathBuf>,
     /// Files in homes, and what they were before.
     pub homes: BTreeMap<String, BTreeMap<PathBuf, Option<File>>>,

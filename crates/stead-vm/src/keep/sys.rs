@@ -14,7 +14,7 @@ pub fn ticks() -> u64 {
 }
 
 /// Blocks signals in this thread and those that it starts; they are read from the descriptor. A program that it executes
-/// has them blocked unless it is started by [`die_with_parent`].
+/// has them blocked unless it is started by [`inherit`].
 pub fn signals(numbers: &[i32]) -> io::Result<OwnedFd> {
     // SAFETY: a set of zeroes is valid memory for sigemptyset, which makes it a set.
     let set = unsafe {

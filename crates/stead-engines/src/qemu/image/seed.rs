@@ -37,7 +37,7 @@ pub fn write(path: &Path, seed: &Seed, files: &[(&str, &[u8])]) -> Result<(), Im
     made.map_err(ImageError::at("write", path))
 }
 
-/// [`write`] with the programs of ours beside, and what the agent is to know of its machine (the JSON of its `Config`).
+/// [`write()`] with the programs of ours beside, and what the agent is to know of its machine (the JSON of its `Config`).
 ///
 /// # Errors
 /// If they cannot be read, or the disk cannot be written.
