@@ -239,7 +239,7 @@ fn user_data_has_all_of_it_and_says_what_it_has_not() {
     std::fs::create_dir_all(claude.join("commands")).unwrap();
     std::fs::write(claude.join("commands/a.md"), "say a\n").unwrap();
     std::fs::write(claude.join("commands/picture"), [0xff, 0xfe]).unwrap();
-    std::fs::write(claude.join(".credentials.json"), "{\"secret\":1}").unwrap();
+    std::fs::write(claude.join(".credentials.json"), "{\"token\":\"hunter2\"}").unwrap();
     let link = |to: &str, name: &str| {
         std::os::unix::fs::symlink(to, claude.join(name)).unwrap();
     };
@@ -265,7 +265,7 @@ fn user_data_has_all_of_it_and_says_what_it_has_not() {
         assert!(!data.contains(&format!(".claude/{left}")), "{left} in {data}");
         assert!(said.err.contains(&format!("claude/{left}: left out, because")), "{said:?}");
     }
-    assert!(!data.contains("secret") && !said.err.contains("credentials"), "{said:?}");
+    assert!(!data.contains("hunter2") && !said.err.contains("credentials"), "{said:?}");
     // What a person has to do besides, and why ssh is open at first.
     assert!(said.err.contains("RDP"), "{said:?}");
     assert!(said.err.contains("user-data has no secrets"), "{said:?}");

@@ -42,7 +42,10 @@ fn an_agent_comes_in_its_version_and_goes() {
         file(registry.port, &agents)
     };
     let world = World::new();
-    world.apply(&pinned(&registry.version));
+    // The machine first: npm there has to know its registry before a system is brought.
+    let declared = pinned(&registry.version);
+    world.apply(&declared.replace("system = \"dev\"\n", ""));
+    world.declare(&declared);
     // Its own configuration: root's may be this host's.
     let npmrc = format!("registry=http://127.0.0.1:{}/", registry.port);
     world.sh_ok("box", &format!("umask 022; mkdir -p /opt/stead/agents/etc; rm -f /root/.npmrc; echo {npmrc} >/opt/stead/agents/etc/npmrc"));
