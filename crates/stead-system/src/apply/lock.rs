@@ -1,18 +1,15 @@
 //! One switch of a machine at a time: whoever asked for the one before may be gone, and it still goes on.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::OpenOptionsExt;
 
-/// Where nothing is left after a restart, when no switch goes on either.
-const FOLDER: &str = "/run/stead-system";
+/// Where nothing is left after a restart, when no switch goes on either. Only root makes files there.
+const PATH: &str = "/run/stead-system.lock";
 
 /// Waits until no other switch of this machine goes on; says so first if it has to. The lock goes with the file.
 pub(super) fn taken(waits: impl FnOnce()) -> Result<File, String> {
-    let path = Path::new(FOLDER).join("lock");
     let open = || -> std::io::Result<File> {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(FOLDER)?;
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(PATH)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -23,5 +20,5 @@ pub(super) fn taken(waits: impl FnOnce()) -> Result<File, String> {
         }
         Ok(file)
     };
-    open().map_err(|e| format!("{} cannot be locked: {e}", path.display()))
+    open().map_err(|e| format!("{PATH} cannot be locked: {e}"))
 }
